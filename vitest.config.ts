@@ -1,12 +1,21 @@
 import { defineConfig } from 'vitest/config';
 
+/** `npm test` runs `fast`; the others need minutes or services and have scripts of their own. */
+const suite = process.env['PIPE_SUITE'] ?? 'fast';
+const slowSuites = ['slow', 'faults', 'services'];
+const fast = suite === 'fast';
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts', 'test/**/*.test.tsx'],
-    exclude: ['test/slow/**', 'test/faults/**', 'test/services/**', 'test/bench/**'],
+    include: [fast ? 'test/**/*.test.{ts,tsx}' : `test/${suite}/**/*.test.ts`],
+    exclude: fast ? slowSuites.map(name => `test/${name}/**`) : [],
     pool: 'forks',
-    maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Slow suites time whole programs and install things: one file at a time.
+    maxWorkers: fast ? 2 : 1,
+    testTimeout: fast ? 60_000 : 30 * 60_000,
+    hookTimeout: fast ? 60_000 : 30 * 60_000,
+    ...(process.env['PIPE_TEST_COUNTS'] === undefined
+      ? {}
+      : { reporters: ['default', 'json'], outputFile: { json: `${process.env['PIPE_TEST_COUNTS']}/${suite}.json` } }),
   },
 });
