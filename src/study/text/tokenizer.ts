@@ -1,0 +1,78 @@
+/**
+ * CLIP's byte-pair tokenizer, equal to OpenAI's `SimpleTokenizer` (https://github.com/openai/CLIP, clip/simple_tokenizer.py).
+ */
+import { mergeBytes } from './byte-pairs.ts';
+import { cleanText } from './clean.ts';
+import { clipVocabulary, endToken, startToken } from './vocabulary.ts';
+import { eachWord } from './words.ts';
+
+/** Words recur: a cache turns nearly all merging into one look-up. Emptied when full, so that it cannot grow without end. */
+const cacheLimit = 1 << 17;
+const longestCached = 48;
+const wordCache = new Map<string, Int32Array>();
+
+export interface TokenizeOptions {
+  /** Repair the text first as ftfy does (quotes, widths, ligatures, mojibake, NFC). Default true, as OpenAI's code does. */
+  readonly repair?: boolean;
+}
+
+/**
+ * CLIP's token ids of a text, without start (49406) and end (49407). Any text is accepted; an empty one gives `[]`.
+ */
+export function tokenize(text: string, options: TokenizeOptions = {}): number[] {
+  const ids: number[] = [];
+  eachWord(cleanText(text, options.repair ?? true), (word) => {
+    const tokens = wordTokens(word);
+    for (let i = 0; i < tokens.length; i += 1) ids.push(tokens[i]!);
+  });
+  return ids;
+}
+
+function wordTokens(word: string): Int32Array {
+  const known = wordCache.get(word);
+  if (known !== undefined) return known;
+  const tokens = encodeWord(word);
+  if (word.length <= longestCached) {
+    if (wordCache.size >= cacheLimit) wordCache.clear();
+    wordCache.set(word, tokens);
+  }
+  return tokens;
+}
+
+function encodeWord(word: string): Int32Array {
+  if (word === '<|startoftext|>') return Int32Array.of(startToken);
+  if (word === '<|endoftext|>') return Int32Array.of(endToken);
+  const vocabulary = clipVocabulary();
+  const bytes = new TextEncoder().encode(word);
+  const tokens = Int32Array.from(bytes, (byte) => vocabulary.byteToken[byte]!);
+  tokens[tokens.length - 1]! += 256;
+  return mergeBytes(tokens, vocabulary.merged);
+}
+
+/**
+ * Text of CLIP's token ids: lower case, one space after each word, as OpenAI's `decode` but without the last space; start
+ * and end are left out. Bytes that are no UTF-8 become U+FFFD.
+ * @throws RangeError for an id that CLIP does not have.
+ */
+export function detokenize(ids: ArrayLike<number>): string {
+  const { left, right, tokenByte } = clipVocabulary();
+  const bytes: number[] = [];
+  const expand = (token: number): void => {
+    if (token >= 512) {
+      expand(left[token]!);
+      expand(right[token]!);
+      return;
+    }
+    bytes.push(tokenByte[token & 255]!);
+    if (token >= 256) bytes.push(0x20);
+  };
+  for (let i = 0; i < ids.length; i += 1) {
+    const token = ids[i]!;
+    if (token === startToken || token === endToken) continue;
+    if (!Number.isInteger(token) || token < 0 || token > endToken) {
+      throw new RangeError(`Token ${token} at ${i} is not one of CLIP's (0–49407).`);
+    }
+    expand(token);
+  }
+  return new TextDecoder().decode(Uint8Array.from(bytes)).trimEnd();
+}

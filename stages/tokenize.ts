@@ -1,0 +1,72 @@
+import { writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { defineStage } from '../src/stage.ts';
+
+export const stage = defineStage({
+  summary: "Cut captions into CLIP's tokens, in CLIP's vocabulary or one remapped to the training captions.",
+  params: z.strictObject({
+    /** Tokens a row, start and end included. */
+    context: z.int().min(3).max(4096).default(77),
+    /** `clip`, or the number of ids to remap to (pad, unknown, start and end included). */
+    vocabulary: z.union([z.literal('clip'), z.int().min(8).max(49408)]).default('clip'),
+    /** A remapped vocabulary keeps tokens that the training captions use at least so often. */
+    minimum: z.int().min(1).default(2),
+    /** `truncate` keeps the first tokens and puts the end token at the last place; `refuse` fails by id. */
+    overlong: z.enum(['truncate', 'refuse']).default('truncate'),
+  }),
+  inputs: { captions: 'file' },
+  outputs: { tokens: 'folder', lengths: 'metrics' },
+  async run({ params, inputs, outputs, report, signal }) {
+    const { readCaptions } = await import('../src/study/text/captions.ts');
+    const { tokenize } = await import('../src/study/text/tokenizer.ts');
+    const { clipTokens, mapTokens, remapVocabulary } = await import('../src/study/text/remap.ts');
+    const { tokenRows } = await import('../src/study/text/rows.ts');
+    const { tokenStatistics } = await import('../src/study/text/statistics.ts');
+    const { writeTokens } = await import('../src/study/text/token-file.ts');
+
+    const captions = await readCaptions(inputs.captions);
+    if (captions.length === 0) throw new Error(`${inputs.captions} holds no caption.`);
+    const ids = captions.map(({ caption }, row) => {
+      if (row % 4096 === 0) {
+        signal.throwIfAborted();
+        report.progress(row / captions.length, { step: row, total: captions.length, unit: 'captions' });
+      }
+      return tokenize(caption);
+    });
+
+    const ofSplit = (split: string): number[][] => ids.filter((_, row) => captions[row]?.split === split);
+    const train = ofSplit('train');
+    if (params.vocabulary !== 'clip' && train.length === 0) {
+      throw new Error('No caption belongs to the split "train", which a remapped vocabulary is made from; use vocabulary: clip.');
+    }
+    const vocabulary =
+      params.vocabulary === 'clip' ? clipTokens : remapVocabulary(train, params.vocabulary, params.minimum);
+    const mapped = ids.map(mapTokens(vocabulary));
+    const names = captions.map(({ id }) => id);
+    const rows = tokenRows(mapped, vocabulary, params.context, params.overlong, names);
+    await writeTokens(outputs.tokens, rows, vocabulary, params.context);
+
+    const splits = [...new Set(captions.map(({ split }) => split))].sort();
+    const count = (tokens: readonly ArrayLike<number>[]): number[] => tokens.map(({ length }) => length);
+    const total = ids.reduce((sum, { length }) => sum + length, 0);
+    const unknown = mapped.reduce((sum, row) => sum + row.filter((id) => id === vocabulary.unknown).length, 0);
+    const metrics = [
+      { metric: 'vocabulary', value: vocabulary.size },
+      { metric: 'distinct_tokens', value: new Set(ids.flat()).size },
+      { metric: 'unknown_share', value: total === 0 ? 0 : unknown / total },
+      ...tokenStatistics(count(ids)),
+      ...splits.flatMap((split) => tokenStatistics(count(ofSplit(split)), `_${split}`)),
+    ];
+    await writeFile(outputs.lengths, metrics.map((row) => `${JSON.stringify(row)}\n`).join(''));
+
+    const cut = ids.filter(({ length }) => length > params.context - 2).length;
+    const share = ((100 * cut) / captions.length).toFixed(1);
+    report.note(
+      `${captions.length.toLocaleString('en')} captions, ${(total / captions.length).toFixed(1)} tokens each, ` +
+        `${share} % truncated at ${params.context}, vocabulary ${vocabulary.size.toLocaleString('en')}`,
+    );
+    if (params.vocabulary !== 'clip' && vocabulary.size < params.vocabulary) {
+      report.note(`the training captions use only ${vocabulary.size} ids often enough, of ${params.vocabulary} asked for`);
+    }
+  },
+});
