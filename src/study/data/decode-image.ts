@@ -1,0 +1,48 @@
+import sharp from 'sharp';
+
+export type Fit = 'crop' | 'pad';
+
+/** An image as bytes of a file, or as raw pixels. */
+export type ImageSource =
+  | { readonly bytes: Uint8Array }
+  | { readonly raw: Uint8Array; readonly width: number; readonly height: number; readonly channels: 1 | 3 };
+
+/** Files that claim more pixels than this are refused before anything is unpacked. */
+const mostPixels = 120_000_000;
+
+/**
+ * Decodes an image into a square of RGB: turned as EXIF says, colour profile and CMYK brought to sRGB, 16 bits scaled to 8,
+ * transparency over black (air is black in radiology), resized by bicubic interpolation as CLIP does.
+ *
+ * @param fit `crop` fills the square and cuts what stands over in the middle, `pad` keeps all and fills with black
+ * @returns `[resolution × resolution × 3]` bytes, rows first
+ * @throws Error when the file is cut off, damaged, too large or no image
+ */
+export async function decodeSquare(source: ImageSource, resolution: number, fit: Fit): Promise<Buffer> {
+  const input = 'raw' in source
+    ? sharp(source.raw, { raw: { width: source.width, height: source.height, channels: source.channels } })
+    : sharp(source.bytes, { failOn: 'error', limitInputPixels: mostPixels, pages: 1 });
+  const { data, info } = await input
+    .autoOrient()
+    .flatten({ background: '#000000' })
+    .resize(resolution, resolution, { fit: fit === 'crop' ? 'cover' : 'contain', position: 'centre', background: '#000000', kernel: 'cubic' })
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  if (info.channels === 3) return data;
+  if (info.channels !== 1 && info.channels !== 2) throw new Error(`decoded to ${info.channels} channels`);
+  return greyToColour(data, info.channels);
+}
+
+/** Repeats grey in red, green and blue; a second channel (alpha) is dropped. */
+export function greyToColour(grey: Uint8Array, channels: 1 | 2 = 1): Buffer {
+  const out = Buffer.allocUnsafe((grey.length / channels) * 3);
+  for (let from = 0, to = 0; to < out.length; from += channels, to += 3) out.fill(grey[from] ?? 0, to, to + 3);
+  return out;
+}
+
+/** Threads that work on one image, so that `atOnce` images together use the cores given. */
+export function setDecodeThreads(cores: number, atOnce: number): void {
+  sharp.concurrency(Math.max(1, Math.floor(cores / atOnce)));
+  sharp.cache(false);
+}

@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { defineStage } from '../src/stage.ts';
+
+export const stage = defineStage({
+  summary: 'Draw phantom images of anatomy with lesions, and captions that tell them apart.',
+  params: z
+    .strictObject({
+      count: z.int().min(1).max(1_000_000).default(10_000),
+      /** Pixels of a side; below 32 the fine words of a caption are no longer visible. */
+      resolution: z.int().min(32).max(512).default(64),
+      seed: z.int().default(1),
+      /** `short` fits a context of 16 tokens, `long` needs some 130. */
+      captions: z.enum(['short', 'long']).default('short'),
+      validation: z.number().min(0).max(0.9).default(0.1),
+      test: z.number().min(0).max(0.9).default(0.1),
+    })
+    .refine(({ validation, test }) => validation + test < 1, { path: ['test'], message: 'validation and test must add up to less than 1' }),
+  inputs: {},
+  outputs: { pairs: 'folder' },
+  async run({ params, outputs, report, signal }) {
+    const { drawPhantoms } = await import('../src/study/data/phantom.ts');
+    const { countBy } = await import('../src/study/data/pairs.ts');
+    const started = performance.now();
+    const pairs = await drawPhantoms(outputs.pairs, params, {
+      signal,
+      onProgress: (done, total) => report.progress(done / total, { step: done, total, rate: (done * 1000) / (performance.now() - started), unit: 'images' }),
+    });
+    report.metric('images', pairs.length);
+    for (const [split, count] of Object.entries(countBy(pairs, pair => pair.split))) report.metric(split, count);
+    report.note(`${pairs.length} phantom images of ${params.resolution} × ${params.resolution} pixels, ${params.captions} captions`);
+  },
+});
