@@ -1,0 +1,19 @@
+import type { CompiledStep, FeedShape, StepFunction, StepOptions } from './compiled-step.ts';
+
+export type BackendName = 'tensorflow' | 'wasm' | 'cpu';
+export type BackendChoice = BackendName | 'auto';
+
+/** Where tensors live and steps run: the one seam between models and the libraries that compute. */
+export interface Backend {
+  readonly name: BackendName;
+  /** Name and version for people, for example `wasm 4.22.0`. */
+  readonly label: string;
+  readonly threads: number;
+  /** The device, for example `cpu` or `gpu 0 NVIDIA H200`. */
+  readonly device: string;
+  /**
+   * Makes a step of `run`, with feeds of fixed shapes and state of its own. Native TensorFlow writes it down as a graph
+   * once and then runs that; the others compute it anew at each call.
+   */
+  compileStep(run: StepFunction, feeds: Readonly<Record<string, FeedShape>>, options: StepOptions): CompiledStep;
+}

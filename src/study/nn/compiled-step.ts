@@ -1,0 +1,68 @@
+import type { DataType, Kernels, StepState, Tensor, Values } from './kernels.ts';
+import { elements } from './kernels.ts';
+
+/** The shape of what is handed to a step at each call; it never changes. */
+export interface FeedShape {
+  readonly shape: readonly number[];
+  readonly dtype: DataType;
+}
+
+export interface StateEntry {
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+/**
+ * One step: feeds and state in, named outputs out. It may be run once to be written down as a graph, so it must not look
+ * at values, draw random numbers, or branch on anything that changes between calls: feed those instead.
+ */
+export type StepFunction = (
+  kernels: Kernels,
+  feeds: Readonly<Record<string, Tensor>>,
+  state: StepState,
+) => Readonly<Record<string, Tensor>>;
+
+export interface StepOptions {
+  /** What lives from call to call, by name: weights, moments. */
+  readonly state: ReadonlyMap<string, StateEntry>;
+}
+
+export interface CompiledStep {
+  /** Runs the step. Feeds are flat values of the declared shapes; outputs are flat values. */
+  call(feeds: Readonly<Record<string, Values>>): Record<string, Float32Array>;
+  /** Replaces state; names left out keep their values. */
+  push(values: ReadonlyMap<string, Float32Array>): void;
+  /** Copies of the state as it is now. */
+  pull(): Map<string, Float32Array>;
+  dispose(): void;
+}
+
+/** Whether every declared feed is there with the right type and length; a TypeError by name if not. */
+export function checkFeeds(declared: Readonly<Record<string, FeedShape>>, given: Readonly<Record<string, Values>>): void {
+  for (const [name, { shape, dtype }] of Object.entries(declared)) {
+    const values = given[name];
+    if (values === undefined) throw new TypeError(`the feed "${name}" is missing`);
+    const right = dtype === 'int32' ? values instanceof Int32Array : values instanceof Float32Array;
+    if (!right) throw new TypeError(`the feed "${name}" must be ${dtype} values`);
+    if (values.length !== elements(shape)) {
+      throw new TypeError(`the feed "${name}" has ${values.length} values; the step was compiled for [${shape.join(', ')}]`);
+    }
+  }
+  for (const name of Object.keys(given)) {
+    if (!(name in declared)) throw new TypeError(`the step has no feed "${name}"; it has ${Object.keys(declared).join(', ')}`);
+  }
+}
+
+/** The entry of that name; a TypeError if the step has no such state. */
+export function stateEntry<T>(state: ReadonlyMap<string, T>, name: string): T {
+  const entry = state.get(name);
+  if (entry === undefined) throw new TypeError(`the step has no state "${name}"`);
+  return entry;
+}
+
+/** Whether new values fit the state they replace; a TypeError by name if not. */
+export function checkState(shape: readonly number[], values: Float32Array, name: string): void {
+  if (values.length !== elements(shape)) {
+    throw new TypeError(`state "${name}" has shape [${shape.join(', ')}] and cannot take ${values.length} values`);
+  }
+}

@@ -1,0 +1,165 @@
+/** A tower's size. The heads share the width equally; the MLP is four times as wide. */
+export interface TowerSize {
+  readonly width: number;
+  readonly layers: number;
+  readonly heads: number;
+}
+
+/** Everything that says what a two-tower CLIP is; written to `model.json` as it is. */
+export interface ModelConfig {
+  readonly name: string;
+  readonly image: TowerSize & { readonly resolution: number; readonly patch: number };
+  readonly text: TowerSize & { readonly context: number; readonly vocabulary: number };
+  /** Length of the embeddings that both towers project to. */
+  readonly embedding: number;
+}
+
+/** What goes into a model: constant over the sizes of one sweep. */
+export interface ModelInput {
+  readonly resolution: number;
+  readonly patch: number;
+  readonly context: number;
+  readonly vocabulary: number;
+}
+
+/** A size or preset that does not exist, or does not fit what goes in. */
+export class ModelConfigError extends Error {
+  override readonly name = 'ModelConfigError';
+  readonly exitCode = 2;
+  readonly hint: string;
+
+  constructor(message: string, hint: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+/** What a size such as `d64l3` gets where nobody says more; the input of preset n2. */
+export const defaultInput: ModelInput = { resolution: 64, patch: 8, context: 64, vocabulary: 4096 };
+
+type Row = readonly [imageWidth: number, textWidth: number, layers: number, headWidth: number, input: ModelInput];
+const row = (
+  widths: readonly [number, number],
+  layers: number,
+  headWidth: number,
+  [patch, resolution, context, vocabulary]: readonly [number, number, number, number],
+): Row => [widths[0], widths[1], layers, headWidth, { resolution, patch, context, vocabulary }];
+
+/** Presets: sizes together with what goes in, from mu-sized towers to CLIP's own ViT-B/32. */
+const presets: Readonly<Record<string, Row>> = {
+  n0: row([32, 32], 2, 32, [16, 64, 32, 2048]),
+  n1: row([48, 48], 2, 32, [16, 64, 32, 2048]),
+  n2: row([64, 64], 3, 32, [8, 64, 64, 4096]),
+  n3: row([96, 96], 4, 32, [8, 64, 64, 4096]),
+  n4: row([128, 128], 4, 32, [8, 64, 77, 8192]),
+  n5: row([192, 192], 6, 32, [8, 96, 77, 8192]),
+  n6: row([256, 256], 6, 32, [8, 96, 77, 8192]),
+  'Ti/16': row([192, 192], 12, 64, [16, 224, 77, 49408]),
+  n8: row([320, 320], 8, 64, [16, 224, 77, 16384]),
+  'S/32': row([384, 384], 12, 64, [32, 224, 77, 49408]),
+  'S/16': row([384, 384], 12, 64, [16, 224, 77, 49408]),
+  'M/32': row([512, 512], 12, 64, [32, 224, 77, 49408]),
+  'M/16': row([512, 512], 12, 64, [16, 224, 77, 49408]),
+  'B/32': row([768, 512], 12, 64, [32, 224, 77, 49408]),
+  'B/16': row([768, 512], 12, 64, [16, 224, 77, 49408]),
+};
+
+const aliases: Readonly<Record<string, string>> = { n7: 'Ti/16' };
+
+export const presetNames: readonly string[] = Object.keys(presets);
+
+/** The most heads of at least `headWidth` that divide `width`; one head if the width is smaller than that. */
+function headsOf(width: number, headWidth: number): number {
+  let heads = Math.max(1, Math.floor(width / headWidth));
+  while (width % heads !== 0) heads--;
+  return heads;
+}
+
+export interface SizeOptions {
+  /** Replaces what a size gets by default; with a preset, every part given here must equal the preset's own. */
+  readonly input?: Partial<ModelInput>;
+  /** Width of a head: 32 (the default of sizes such as `d64l3`) or 64. */
+  readonly headWidth?: number;
+}
+
+/**
+ * The configuration of a named size: a preset (`n0` … `n8`, `Ti/16`, `B/32`, `ViT-B/32` …) or width and layers as
+ * `d64l3`. Throws ModelConfigError for an unknown name and for an input that contradicts a preset.
+ */
+export function modelConfig(name: string, options: SizeOptions = {}): ModelConfig {
+  const known = aliases[name] ?? name.replace(/^ViT-/, '').replace(/^(Ti|S|M|B)-(\d+)$/, '$1/$2');
+  const preset = presets[known];
+  if (preset !== undefined) return fromPreset(name, preset, options);
+  const match = /^d(\d+)l(\d+)$/.exec(name);
+  if (match === null) {
+    throw new ModelConfigError(
+      `unknown model size "${name}"`,
+      `write width and layers as d64l3, or one of ${presetNames.join(', ')}`,
+    );
+  }
+  const [width, layers] = [Number(match[1]), Number(match[2])];
+  const input = { ...defaultInput, ...options.input };
+  const heads = headsOf(width, options.headWidth ?? 32);
+  return checked({
+    name,
+    image: { width, layers, heads, resolution: input.resolution, patch: input.patch },
+    text: { width, layers, heads, context: input.context, vocabulary: input.vocabulary },
+    embedding: width,
+  });
+}
+
+function fromPreset(name: string, [imageWidth, textWidth, layers, headWidth, input]: Row, options: SizeOptions): ModelConfig {
+  for (const [key, value] of Object.entries(options.input ?? {})) {
+    const fixed = input[key as keyof ModelInput];
+    if (value !== undefined && value !== fixed) {
+      throw new ModelConfigError(
+        `the preset ${name} has ${key} ${fixed}, but the data have ${value}`,
+        `prepare the data with ${key} ${fixed}, or name only the size: d${textWidth}l${layers}`,
+      );
+    }
+  }
+  const size = options.headWidth ?? headWidth;
+  return checked({
+    name,
+    image: { width: imageWidth, layers, heads: headsOf(imageWidth, size), resolution: input.resolution, patch: input.patch },
+    text: { width: textWidth, layers, heads: headsOf(textWidth, size), context: input.context, vocabulary: input.vocabulary },
+    embedding: textWidth,
+  });
+}
+
+/** The configuration itself, if it can be built; ModelConfigError if not. */
+export function checked(config: ModelConfig): ModelConfig {
+  const counts = {
+    'image width': config.image.width,
+    'image layers': config.image.layers,
+    'image heads': config.image.heads,
+    resolution: config.image.resolution,
+    patch: config.image.patch,
+    'text width': config.text.width,
+    'text layers': config.text.layers,
+    'text heads': config.text.heads,
+    context: config.text.context,
+    vocabulary: config.text.vocabulary,
+    embedding: config.embedding,
+  };
+  for (const [key, value] of Object.entries(counts)) {
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new ModelConfigError(`the model ${config.name} has ${key} ${value}`, `${key} must be a whole number above 0`);
+    }
+  }
+  if (config.image.resolution % config.image.patch !== 0) {
+    throw new ModelConfigError(
+      `patches of ${config.image.patch} pixels do not fill ${config.image.resolution} pixels`,
+      'choose a patch that divides the resolution',
+    );
+  }
+  for (const [tower, { width, heads }] of Object.entries({ image: config.image, text: config.text })) {
+    if (width % heads !== 0) {
+      throw new ModelConfigError(`${heads} heads do not share the ${tower} tower's width ${width}`, 'choose heads that divide it');
+    }
+  }
+  return config;
+}
+
+/** Patches along both sides of an image. */
+export const patchCount = (config: ModelConfig): number => (config.image.resolution / config.image.patch) ** 2;

@@ -1,0 +1,69 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { elements } from './kernels.ts';
+import { checked } from './model-config.ts';
+import type { ModelConfig } from './model-config.ts';
+import type { Weights } from './parameters.ts';
+import { parametersOf } from './parameters.ts';
+import { readSafeTensors, writeSafeTensors } from './safetensors.ts';
+
+/** How a model came about, kept beside its configuration. */
+export interface TrainingFacts {
+  readonly steps: number;
+  /** The step whose weights were kept. */
+  readonly kept_step: number;
+  readonly batch: number;
+  readonly pairs_seen: number;
+  readonly unique_pairs: number;
+  /** 6 · MAC for each pair seen. */
+  readonly flops: number;
+  readonly learning_rate: number;
+  readonly weight_decay: number;
+  readonly seed: number;
+}
+
+export interface SavedModel {
+  readonly config: ModelConfig;
+  readonly training: TrainingFacts;
+  readonly weights: Map<string, Float32Array>;
+}
+
+/** A model folder that is missing a part or contradicts itself. */
+export class ModelFolderError extends Error {
+  override readonly name = 'ModelFolderError';
+}
+
+/** Writes `model.json` (the configuration, and how it was trained) and `weights.safetensors`. */
+export async function saveModel(folder: string, { config, training, weights }: SavedModel): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeSafeTensors(join(folder, 'weights.safetensors'), { tensors: shapedWeights(config, weights), metadata: { format: 'pt' } });
+  await writeFile(join(folder, 'model.json'), `${JSON.stringify({ ...config, training }, null, 2)}\n`);
+}
+
+export function shapedWeights(config: ModelConfig, weights: Weights): Map<string, { shape: readonly number[]; values: Float32Array }> {
+  return new Map(parametersOf(config).map(({ name, shape }) => [name, { shape, values: weights.get(name)! }]));
+}
+
+/** Reads what saveModel wrote. @throws ModelFolderError when the weights are not those of the configuration. */
+export async function loadModel(folder: string): Promise<SavedModel> {
+  const path = join(folder, 'model.json');
+  let parsed: ModelConfig & { training: TrainingFacts };
+  try {
+    parsed = JSON.parse(await readFile(path, 'utf8')) as ModelConfig & { training: TrainingFacts };
+  } catch (cause) {
+    throw new ModelFolderError(`${path} cannot be read`, { cause });
+  }
+  const { training, ...config } = parsed;
+  checked(config);
+  const { tensors } = await readSafeTensors(join(folder, 'weights.safetensors'));
+  const weights = new Map<string, Float32Array>();
+  for (const { name, shape } of parametersOf(config)) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new ModelFolderError(`${folder}: the weights lack "${name}"`);
+    if (tensor.values.length !== elements(shape) || tensor.shape.join() !== shape.join()) {
+      throw new ModelFolderError(`${folder}: "${name}" has shape [${tensor.shape.join(', ')}], not [${shape.join(', ')}]`);
+    }
+    weights.set(name, tensor.values);
+  }
+  return { config, training, weights };
+}

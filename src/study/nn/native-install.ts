@@ -1,0 +1,96 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+
+/** A native TensorFlow that can be loaded: the tfjs-node addon, linked against TensorFlow's C library. */
+export interface NativeInstall {
+  /** The addon, `tfjs_binding.node`. */
+  readonly binding: string;
+  /** TensorFlow's version. */
+  readonly version: string;
+  readonly device: 'cpu' | 'gpu';
+  /** Where it comes from, for people. */
+  readonly origin: string;
+}
+
+/** Written last by the installer: a folder without it is unfinished. */
+export interface ReadyFile {
+  readonly format: 1;
+  readonly tensorflow: string;
+  readonly device: 'cpu' | 'gpu';
+  /** Relative to the folder. */
+  readonly binding: string;
+}
+
+export const readyFileName = 'ready.json';
+
+/** Where backends are installed: PIPE_BACKENDS, else `pipe/backends` of XDG_CACHE_HOME or `~/.cache`. */
+export function backendsFolder(env: NodeJS.ProcessEnv = process.env): string {
+  if (env['PIPE_BACKENDS']) return resolve(env['PIPE_BACKENDS']);
+  return join(env['XDG_CACHE_HOME'] ? resolve(env['XDG_CACHE_HOME']) : join(homedir(), '.cache'), 'pipe', 'backends');
+}
+
+/** The ready file of an installed backend, or null if the folder is missing, unfinished or damaged. */
+export function readReady(folder: string): ReadyFile | null {
+  try {
+    const ready = JSON.parse(readFileSync(join(folder, readyFileName), 'utf8')) as ReadyFile;
+    return ready.format === 1 && existsSync(join(folder, ready.binding)) ? ready : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The native TensorFlow to use: one that `pipe backend install` made (the newest), else a tfjs-node package whose own
+ * install script could fetch its library. Reads a few small files and loads nothing. Null if there is none.
+ */
+export function findNative(env: NodeJS.ProcessEnv = process.env): NativeInstall | null {
+  const root = backendsFolder(env);
+  const found = readFolder(root)
+    .filter((name) => name.startsWith('tensorflow-'))
+    .flatMap((name): NativeInstall[] => {
+      const folder = join(root, name);
+      const ready = readReady(folder);
+      if (ready === null) return [];
+      return [{ binding: join(folder, ready.binding), version: ready.tensorflow, device: ready.device, origin: folder }];
+    })
+    .sort((a, b) => compareVersions(b.version, a.version));
+  return found[0] ?? packagedNative();
+}
+
+function packagedNative(): NativeInstall | null {
+  const require = createRequire(import.meta.url);
+  for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
+    let folder: string;
+    try {
+      folder = dirname(require.resolve(`${name}/package.json`));
+    } catch {
+      continue;
+    }
+    const binding = join(folder, 'lib', 'napi-v8', 'tfjs_binding.node');
+    const library = join(folder, 'deps', 'lib');
+    if (!existsSync(binding) || !existsSync(library)) continue;
+    // The package's own library carries its version in its file name, libtensorflow.so.2.9.1.
+    const version = readFolder(library).flatMap((file) => /^libtensorflow\.so\.(\d+\.\d+\.\d+)$/.exec(file)?.[1] ?? [])[0];
+    return { binding, version: version ?? '2.9.1', device: name.endsWith('-gpu') ? 'gpu' : 'cpu', origin: name };
+  }
+  return null;
+}
+
+function readFolder(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function compareVersions(a: string, b: string): number {
+  const [left, right] = [a.split('.').map(Number), b.split('.').map(Number)];
+  for (let index = 0; index < Math.max(left.length, right.length); index++) {
+    const difference = (left[index] ?? 0) - (right[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

@@ -1,0 +1,106 @@
+import { randomOf } from '../data/random.ts';
+import { elements } from './kernels.ts';
+import type { ModelConfig } from './model-config.ts';
+import { patchCount } from './model-config.ts';
+
+export type Initial =
+  | { readonly kind: 'normal'; readonly deviation: number }
+  | { readonly kind: 'constant'; readonly value: number };
+
+/** One weight. The list of these is the only place that knows names, shapes and starting values. */
+export interface Parameter {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly initial: Initial;
+  /** Weight decay is for matrices only: not for biases, norms, embeddings, positions and the logit scale. */
+  readonly decay: boolean;
+  /** Part of the model that tables count it under. */
+  readonly part: 'image tower' | 'text tower' | 'token embedding' | 'projection' | 'logit scale';
+}
+
+const normal = (deviation: number): Initial => ({ kind: 'normal', deviation });
+const constant = (value: number): Initial => ({ kind: 'constant', value });
+
+/**
+ * Every weight of a two-tower CLIP. Matrices are `[in, out]`. Starting values are CLIP's (Radford et al., 2021, released
+ * code): token embedding σ 0.02, positions σ 0.01, attention in-projection width^-0.5, out-projections
+ * width^-0.5 · (2 · layers)^-0.5, first MLP matrix (2 · width)^-0.5, projections width^-0.5, logit scale ln(1/0.07).
+ */
+export function parametersOf(config: ModelConfig): readonly Parameter[] {
+  const { image, text, embedding } = config;
+  return [
+    {
+      name: 'image.patch.weight',
+      shape: [3 * image.patch ** 2, image.width],
+      // Uniform fan-in scaling of PyTorch's convolution has deviation (3 · fan in)^-0.5.
+      initial: normal((9 * image.patch ** 2) ** -0.5),
+      decay: true,
+      part: 'image tower',
+    },
+    vector('image.class', image.width, normal(image.width ** -0.5), 'image tower'),
+    positions('image.positions', [patchCount(config) + 1, image.width], normal(image.width ** -0.5), 'image tower'),
+    ...norm('image.before', image.width, 'image tower'),
+    ...blocks('image', image.width, image.layers, 'image tower'),
+    ...norm('image.after', image.width, 'image tower'),
+    matrix('image.projection', [image.width, embedding], image.width ** -0.5, 'projection'),
+    positions('text.embedding', [text.vocabulary, text.width], normal(0.02), 'token embedding'),
+    positions('text.positions', [text.context, text.width], normal(0.01), 'text tower'),
+    ...blocks('text', text.width, text.layers, 'text tower'),
+    ...norm('text.after', text.width, 'text tower'),
+    matrix('text.projection', [text.width, embedding], text.width ** -0.5, 'projection'),
+    { name: 'logit_scale', shape: [], initial: constant(Math.log(1 / 0.07)), decay: false, part: 'logit scale' },
+  ];
+}
+
+type Part = Parameter['part'];
+
+function matrix(name: string, shape: readonly number[], deviation: number, part: Part): Parameter {
+  return { name, shape, initial: normal(deviation), decay: true, part };
+}
+
+function vector(name: string, width: number, initial: Initial, part: Part): Parameter {
+  return { name, shape: [width], initial, decay: false, part };
+}
+
+function positions(name: string, shape: readonly number[], initial: Initial, part: Part): Parameter {
+  return { name, shape, initial, decay: false, part };
+}
+
+function norm(name: string, width: number, part: Part): Parameter[] {
+  return [vector(`${name}.gain`, width, constant(1), part), vector(`${name}.bias`, width, constant(0), part)];
+}
+
+function blocks(tower: string, width: number, layers: number, part: Part): Parameter[] {
+  const out = width ** -0.5 * (2 * layers) ** -0.5;
+  return Array.from({ length: layers }, (_, layer) => `${tower}.block${layer}`).flatMap((name) => [
+    ...norm(`${name}.attention.norm`, width, part),
+    matrix(`${name}.attention.in.weight`, [width, 3 * width], width ** -0.5, part),
+    vector(`${name}.attention.in.bias`, 3 * width, constant(0), part),
+    matrix(`${name}.attention.out.weight`, [width, width], out, part),
+    vector(`${name}.attention.out.bias`, width, constant(0), part),
+    ...norm(`${name}.mlp.norm`, width, part),
+    matrix(`${name}.mlp.in.weight`, [width, 4 * width], (2 * width) ** -0.5, part),
+    vector(`${name}.mlp.in.bias`, 4 * width, constant(0), part),
+    matrix(`${name}.mlp.out.weight`, [4 * width, width], out, part),
+    vector(`${name}.mlp.out.bias`, width, constant(0), part),
+  ]);
+}
+
+/** Weights by name, in the order of the parameters. */
+export type Weights = ReadonlyMap<string, Float32Array>;
+
+/** Starting values. Each weight draws from a stream of its own, so that adding one leaves the others as they were. */
+export function initialWeights(parameters: readonly Parameter[], seed: number): Map<string, Float32Array> {
+  return new Map(
+    parameters.map(({ name, shape, initial }) => {
+      const values = new Float32Array(elements(shape));
+      if (initial.kind === 'constant') {
+        values.fill(initial.value);
+      } else {
+        const random = randomOf(seed, 'weights', name);
+        for (let index = 0; index < values.length; index++) values[index] = random.normal() * initial.deviation;
+      }
+      return [name, values];
+    }),
+  );
+}

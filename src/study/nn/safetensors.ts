@@ -1,0 +1,100 @@
+import { open, readFile, rename } from 'node:fs/promises';
+import { endianness } from 'node:os';
+import { elements } from './kernels.ts';
+
+export interface SafeTensor {
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+export interface SafeTensors {
+  readonly tensors: ReadonlyMap<string, SafeTensor>;
+  /** Free text by name, the format's `__metadata__`. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** A file that is not in the safetensors format, is cut short, or holds what cannot be read here. */
+export class SafeTensorsError extends Error {
+  override readonly name = 'SafeTensorsError';
+}
+
+/**
+ * Writes 32-bit floats in the safetensors format (huggingface/safetensors): a length, a JSON header, the values. Names are
+ * sorted, so that equal tensors give equal bytes. The file appears whole or not at all.
+ */
+export async function writeSafeTensors(path: string, { tensors, metadata }: SafeTensors): Promise<void> {
+  const names = [...tensors.keys()].sort();
+  const header: Record<string, unknown> = {};
+  if (Object.keys(metadata).length > 0) header['__metadata__'] = metadata;
+  let offset = 0;
+  for (const name of names) {
+    const { shape, values } = tensors.get(name)!;
+    if (elements(shape) !== values.length) {
+      throw new SafeTensorsError(`the tensor "${name}" has ${values.length} values for the shape [${shape.join(', ')}]`);
+    }
+    header[name] = { dtype: 'F32', shape, data_offsets: [offset, offset + values.byteLength] };
+    offset += values.byteLength;
+  }
+  let text = JSON.stringify(header);
+  // Readers map the values straight into memory, so these begin at a multiple of eight bytes.
+  text += ' '.repeat((8 - (Buffer.byteLength(text) % 8)) % 8);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(Buffer.byteLength(text)));
+  const part = `${path}.part`;
+  const file = await open(part, 'w');
+  try {
+    await file.writeFile(length);
+    await file.writeFile(text);
+    for (const name of names) await file.writeFile(littleEndian(tensors.get(name)!.values));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(part, path);
+}
+
+/** Reads a whole safetensors file of 32-bit floats. @throws SafeTensorsError naming the file and what is wrong with it. */
+export async function readSafeTensors(path: string): Promise<SafeTensors> {
+  const bytes = await readFile(path);
+  const fail = (what: string): never => {
+    throw new SafeTensorsError(`${path}: ${what}`);
+  };
+  if (bytes.length < 8) fail('too short for a safetensors file');
+  const headerLength = Number(bytes.readBigUInt64LE(0));
+  if (headerLength > bytes.length - 8) fail(`its header of ${headerLength} bytes is cut short`);
+  let header: unknown;
+  try {
+    header = JSON.parse(bytes.toString('utf8', 8, 8 + headerLength));
+  } catch {
+    fail('its header is not JSON');
+  }
+  const tensors = new Map<string, SafeTensor>();
+  const metadata: Record<string, string> = {};
+  for (const [name, entry] of Object.entries(header as Record<string, unknown>)) {
+    if (name === '__metadata__') {
+      for (const [key, value] of Object.entries(entry as Record<string, unknown>)) metadata[key] = String(value);
+      continue;
+    }
+    const { dtype, shape, data_offsets: offsets } = entry as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
+    if (dtype !== 'F32') fail(`the tensor "${name}" is ${String(dtype)}; only F32 can be read`);
+    if (!isCounts(shape) || !isCounts(offsets) || offsets.length !== 2) return fail(`the entry of "${name}" is malformed`);
+    const [begin, end] = [8 + headerLength + offsets[0]!, 8 + headerLength + offsets[1]!];
+    if (end > bytes.length || end - begin !== 4 * elements(shape)) fail(`the values of "${name}" are cut short`);
+    tensors.set(name, { shape, values: floats(bytes.subarray(begin, end)) });
+  }
+  return { tensors, metadata };
+}
+
+const isCounts = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+
+function littleEndian(values: Float32Array): Buffer {
+  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  return endianness() === 'LE' ? bytes : Buffer.from(bytes).swap32();
+}
+
+function floats(bytes: Buffer): Float32Array {
+  const copy = new Uint8Array(bytes);
+  if (endianness() === 'BE') Buffer.from(copy.buffer).swap32();
+  return new Float32Array(copy.buffer);
+}

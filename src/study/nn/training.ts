@@ -1,0 +1,178 @@
+import { setImmediate } from 'node:timers/promises';
+import { randomOf } from '../data/random.ts';
+import type { Augment } from './augment.ts';
+import type { Backend } from './backend.ts';
+import { batchBuilder, batchOrder } from './batches.ts';
+import type { ImageSource, TokenSource } from './batches.ts';
+import type { Best, MetricRow } from './checkpoint.ts';
+import { loadCheckpoint, runIdentity, saveCheckpoint } from './checkpoint.ts';
+import { embedder } from './embed.ts';
+import type { ModelConfig } from './model-config.ts';
+import { initialWeights, parametersOf } from './parameters.ts';
+import { poolLoss } from './pool-loss.ts';
+import { cosineRate } from './schedule.ts';
+import { startingState, trainStep, weightsIn } from './train-step.ts';
+import type { OptimiserSettings } from './train-step.ts';
+
+export interface TrainingSettings {
+  readonly steps: number;
+  readonly batch: number;
+  readonly seed: number;
+  /** Peak of the schedule. */
+  readonly learningRate: number;
+  /** Share of the steps over which the rate rises. */
+  readonly warmup: number;
+  readonly optimiser: OptimiserSettings;
+  readonly augment: Augment | null;
+  /** Validation loss every so many steps and at the end; 0 never. */
+  readonly evaluateEvery: number;
+  /** Which weights to keep: those of the last step, or of the least validation loss. */
+  readonly keep: 'last' | 'best';
+}
+
+export interface TrainingData {
+  readonly images: ImageSource;
+  readonly tokens: TokenSource;
+  readonly train: ArrayLike<number>;
+  /** Rows of the fixed validation pool. */
+  readonly validation: ArrayLike<number>;
+}
+
+/** What the loop tells while it runs, and when it must stop. */
+export interface TrainingWatch {
+  metric(name: string, value: number, step: number): void;
+  progress(step: number, rate: number): void;
+  note(text: string): void;
+  readonly signal: AbortSignal;
+  /** Where to save what is done; null if nowhere. */
+  readonly checkpoint: string | null;
+  /** Milliseconds between two saves. */
+  readonly checkpointEvery: number;
+}
+
+export interface TrainingResult {
+  readonly weights: Map<string, Float32Array>;
+  readonly keptStep: number;
+  readonly rows: readonly MetricRow[];
+}
+
+/** The loss is no longer a number. */
+export class TrainingDivergedError extends Error {
+  override readonly name = 'TrainingDivergedError';
+  readonly exitCode = 1;
+  readonly hint: string;
+
+  constructor(loss: number, step: number, learningRate: number, checkpoint: number | null) {
+    super(`the loss is ${loss} at step ${step}, learning rate ${learningRate.toPrecision(3)}`);
+    const saved = checkpoint === null ? 'nothing is saved' : `the last good checkpoint is of step ${checkpoint}`;
+    this.hint = `${saved}; try a smaller learningRate, a longer warmup, or clipNorm: 1`;
+  }
+}
+
+/** About this many points of each curve are kept. */
+const curvePoints = 500;
+
+/**
+ * Trains a two-tower CLIP: batches drawn by seed, one update each, validation at intervals. The same settings, backend and
+ * thread count give the same bits, whether or not the run was stopped and resumed in between.
+ */
+export async function train(
+  backend: Backend,
+  config: ModelConfig,
+  data: TrainingData,
+  settings: TrainingSettings,
+  watch: TrainingWatch,
+): Promise<TrainingResult> {
+  const { steps, batch, seed } = settings;
+  const parameters = parametersOf(config);
+  const identity = runIdentity(config, [settings, Array.from(data.train), Array.from(data.validation), backend.label, backend.threads]);
+  const saved = watch.checkpoint === null ? null : await loadCheckpoint(watch.checkpoint, identity, parameters, watch.note);
+  if (saved !== null) watch.note(`going on after step ${saved.step} of ${steps}`);
+  const rows: MetricRow[] = [...(saved?.rows ?? [])];
+  let best: Best | null = saved?.best ?? null;
+  let savedStep = saved?.step ?? null;
+
+  const step = trainStep(backend, config, batch, settings.optimiser, saved?.state ?? startingState(initialWeights(parameters, seed)));
+  const validates = settings.evaluateEvery > 0 && data.validation.length > 1;
+  const validation = validates
+    ? embedder(backend, config, initialWeights(parameters, seed), data.images, data.tokens, Math.min(batch, data.validation.length))
+    : null;
+  const build = batchBuilder(config, data.images, data.tokens, batch);
+  const order = batchOrder(data.train, batch, seed);
+  const every = Math.max(1, Math.ceil(steps / curvePoints));
+  const record = (metric: string, value: number, at: number): void => {
+    rows.push({ metric, value, step: at });
+    watch.metric(metric, value, at);
+  };
+  const save = async (at: number): Promise<void> => {
+    if (watch.checkpoint === null || at === savedStep) return;
+    await saveCheckpoint(watch.checkpoint, identity, parameters, { step: at, state: step.state(), best, rows });
+    savedStep = at;
+  };
+
+  try {
+    const rate = rateMeter(batch);
+    let lastSave = performance.now();
+    for (let at = (saved?.step ?? 0) + 1; at <= steps; at++) {
+      const augment =
+        settings.augment === null ? undefined : { settings: settings.augment, random: randomOf(seed, 'augment', at) };
+      const learningRate = cosineRate(at, steps, settings.learningRate, settings.warmup);
+      const { loss, gradientNorm } = step.update(build(order(at), augment), at, learningRate);
+      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+        throw new TrainingDivergedError(loss, at, learningRate, watch.checkpoint === null ? null : savedStep);
+      }
+      const pairsPerSecond = rate.count();
+      if (at % every === 0 || at === 1 || at === steps) {
+        record('loss', loss, at);
+        record('learning_rate', learningRate, at);
+        record('gradient_norm', gradientNorm, at);
+        // Not among the rows: these are an artefact, and the same training must give the same bytes.
+        watch.metric('pairs_per_second', pairsPerSecond, at);
+      }
+      if (validation !== null && (at % settings.evaluateEvery === 0 || at === steps)) {
+        const weights = weightsIn(parameters, step.state());
+        validation.restore(weights);
+        const logitScale = Math.exp(weights.get('logit_scale')![0]!);
+        const validationLoss = poolLoss(validation.embed(data.validation), logitScale);
+        record('validation_loss', validationLoss, at);
+        record('logit_scale', logitScale, at);
+        if (best === null || validationLoss < best.loss) best = { step: at, loss: validationLoss, weights };
+        rate.skip();
+      }
+      watch.progress(at, pairsPerSecond);
+      // Steps block the event loop; this is where a stop gets through.
+      await setImmediate();
+      if (watch.signal.aborted) {
+        await save(at);
+        throw watch.signal.reason;
+      }
+      if (performance.now() - lastSave > watch.checkpointEvery) {
+        await save(at);
+        lastSave = performance.now();
+      }
+    }
+    const kept = settings.keep === 'best' && best !== null ? best : { step: steps, weights: weightsIn(parameters, step.state()) };
+    return { weights: new Map(kept.weights), keptStep: kept.step, rows };
+  } finally {
+    step.dispose();
+    validation?.dispose();
+  }
+}
+
+/** Pairs a second over the last steps, without what `skip` passes over. */
+function rateMeter(batch: number): { count(): number; skip(): void } {
+  const marks: number[] = [];
+  let last = performance.now();
+  return {
+    count() {
+      const now = performance.now();
+      marks.push(now - last);
+      last = now;
+      if (marks.length > 20) marks.shift();
+      return (1000 * batch * marks.length) / marks.reduce((sum, time) => sum + time, 0);
+    },
+    skip() {
+      last = performance.now();
+    },
+  };
+}
