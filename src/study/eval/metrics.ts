@@ -1,0 +1,43 @@
+/** Evaluation scores as metrics, by the names that tables and the scaling law read. */
+import type { ContrastiveLoss } from './contrastive-loss.ts';
+import { type RetrievalScores, recallCutoffs } from './retrieval.ts';
+
+export interface NamedValue {
+  readonly metric: string;
+  readonly value: number;
+}
+
+/** `loss`, `loss_chance` and `pool`. */
+export function lossMetrics({ loss, chance, pool }: ContrastiveLoss): NamedValue[] {
+  return [
+    { metric: 'loss', value: loss },
+    { metric: 'loss_chance', value: chance },
+    { metric: 'pool', value: pool },
+  ];
+}
+
+/**
+ * Recall at 1, 5 and 10 each way (`image_to_text_recall_at_1` …), their mean (`recall_at_1` …), chance (`chance_at_1` …),
+ * median and reciprocal ranks, and the size of the pool.
+ * @param suffix appended to each name, for example `_pool_100`
+ */
+export function retrievalMetrics(scores: RetrievalScores, suffix = ''): NamedValue[] {
+  const metrics: NamedValue[] = [];
+  const add = (metric: string, value: number): void => void metrics.push({ metric: metric + suffix, value });
+  for (const cutoff of recallCutoffs) {
+    const there = scores.imageToText.recall[cutoff];
+    const back = scores.textToImage.recall[cutoff];
+    add(`image_to_text_recall_at_${cutoff}`, there);
+    add(`text_to_image_recall_at_${cutoff}`, back);
+    add(`recall_at_${cutoff}`, (there + back) / 2);
+    add(`chance_at_${cutoff}`, scores.chance[cutoff]);
+  }
+  for (const [name, direction] of [['image_to_text', scores.imageToText], ['text_to_image', scores.textToImage]] as const) {
+    add(`${name}_median_rank`, direction.medianRank);
+    add(`${name}_mean_reciprocal_rank`, direction.meanReciprocalRank);
+  }
+  add('chance_rank', scores.chanceRank);
+  add('retrieval_pool', scores.pool);
+  add('retrieval_pools', scores.pools);
+  return metrics;
+}
