@@ -33,7 +33,7 @@ export function terminalPlot(plot: TerminalPlot): string {
   const { columns = 76, rows = 18 } = plot;
   const kinds = { x: plot.x.scale ?? 'linear', y: plot.y.scale ?? 'linear' } as const;
   const points = plot.series.flatMap((series) => series.points).filter(({ x, y }) => showable(kinds.x, x) && showable(kinds.y, y));
-  const height = Math.max(4, rows - 4 - plot.series.length);
+  const height = Math.max(4, rows - 3 - plot.series.length);
   const y = makeScale(kinds.y, points.map((point) => point.y), Math.max(2, Math.floor(height / 3)));
   const labels = y.ticks.map(formatNumber);
   const margin = Math.max(0, ...labels.map((text) => text.length)) + 1;
