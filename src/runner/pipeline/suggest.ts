@@ -1,0 +1,49 @@
+/** The number of single-letter insertions, deletions, replacements and swaps of neighbours from `a` to `b`. */
+export function editDistance(a: string, b: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      let best = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + cost);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) best = Math.min(best, beforeLast[j - 2]! + 1);
+      row.push(best);
+    }
+    beforeLast = last;
+    last = row;
+  }
+  return last[b.length]!;
+}
+
+/** The candidate that was probably meant, or null. */
+export function closest(word: string, candidates: Iterable<string>): string | null {
+  let best: string | null = null;
+  let bestDistance = Infinity;
+  const allowed = Math.max(1, Math.floor(word.length / 3));
+  for (const candidate of candidates) {
+    if (Math.abs(candidate.length - word.length) > allowed) continue;
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return bestDistance <= allowed ? best : null;
+}
+
+const listed = 12;
+
+/** `a, b, c`, cut after a dozen. */
+export function listNames(names: readonly string[]): string {
+  if (names.length <= listed) return names.join(', ');
+  return `${names.slice(0, listed).join(', ')} and ${names.length - listed} more`;
+}
+
+/** "did you mean `x`?", or the valid choices, or null when there are none. */
+export function suggestion(word: string, candidates: readonly string[], what: string): string | null {
+  const meant = closest(word, candidates);
+  if (meant !== null) return `did you mean \`${meant}\`?`;
+  if (candidates.length === 0) return null;
+  return `${what}: ${listNames(candidates)}`;
+}
