@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import type { Origin, Position } from './model.ts';
+import type { Origin, Position, StageDefinition } from './model.ts';
 import { parseSource, positionOf } from './source-file.ts';
 import type { SourceFile } from './source-file.ts';
 
@@ -20,4 +20,16 @@ export function locate(origin: Origin): Position | null {
   } catch {
     return null; // the file was moved since the plan was made
   }
+}
+
+/**
+ * Where a manifest part such as `with.optimiser.rate` was written, and the params it uses: of the part itself, else of
+ * the nearest part around it, else of the stage.
+ */
+export function originsOf(stage: StageDefinition, part: string): readonly Origin[] {
+  for (let name = part; name !== ''; name = name.slice(0, Math.max(0, name.lastIndexOf('.')))) {
+    const found = stage.origins[name];
+    if (found) return found;
+  }
+  return [stage.origin];
 }
