@@ -20,7 +20,7 @@ export const stage = defineStage({
     /** 0 means no limit, which is for a mirror of your own. */
     requestsPerSecond: z.number().nonnegative().default(5),
     concurrency: z.int().min(1).max(256).default(8),
-    retries: z.int().min(0).max(20).default(5),
+    retries: z.int().min(0).max(20).default(6),
     timeoutSeconds: z.number().positive().default(30),
     /** The share of figures that may fail (absent ones do not count) before the stage does. */
     failuresAllowed: z.number().min(0).max(1).default(0.005),
