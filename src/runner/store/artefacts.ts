@@ -1,0 +1,295 @@
+/**
+ * Immutable outputs, `cache/artefacts/<digest>/<name>`, read-only. As root permissions hold nobody back, so damage is
+ * found by the stats recorded at the commit, and by the digest where these differ.
+ */
+import { chmodSync, closeSync, existsSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
+import { copyFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Database, Statement } from 'better-sqlite3';
+import { PipeError } from '../diagnostic.ts';
+import { bytePath, errorCode, fileTrouble, fsPath, hashFile, isExecutable } from './file-bytes.ts';
+import { hashAndSync } from './hash-async.ts';
+import { hashTree, namedDigest, statEntry } from './merkle.ts';
+import type { Artefact, Digest } from './model.ts';
+import { StatRow, StatRowBuilder } from './stat-row.ts';
+
+export type Presence = 'here' | 'gone' | 'damaged';
+
+export interface StoredArtefact extends Artefact {
+  readonly createdAt: number;
+  readonly state: 'here' | 'dropped' | 'damaged';
+}
+
+/** An entry below an artefact: path relative to it, '' for itself. */
+interface Entry {
+  readonly relative: string;
+  readonly stat: BigIntStats;
+  readonly digest: Uint8Array;
+}
+
+interface Measured {
+  readonly artefact: Artefact;
+  readonly entries: readonly Entry[];
+}
+
+let incoming = 0;
+
+export class ArtefactStore {
+  readonly #cache: string;
+  readonly #database: Database;
+  readonly #writable: boolean;
+  readonly #select: Statement<[string], { stat: Buffer | null }>;
+
+  constructor(cache: string, database: Database, options: { readonly writable: boolean }) {
+    this.#cache = cache;
+    this.#database = database;
+    this.#writable = options.writable;
+    this.#select = database.prepare<[string], { stat: Buffer | null }>('SELECT stat FROM artefact WHERE digest = ?');
+  }
+
+  /** Absolute path of the artefact itself. */
+  pathOf(artefact: Pick<Artefact, 'digest' | 'name'>): string {
+    return join(this.#cache, 'artefacts', artefact.digest, artefact.name);
+  }
+
+  /**
+   * Whether it is there and whole: one lstat for each entry against the recorded ones; the content is read only when
+   * these differ (and, when it proves the same, the new stats are recorded).
+   */
+  present(artefact: Artefact): Presence {
+    const path = this.pathOf(artefact);
+    const root = entryStat(bytePath(path));
+    if (root === null) return 'gone';
+    const recorded = this.#select.get(artefact.digest)?.stat ?? null;
+    if (recorded !== null && this.#unchanged(path, recorded)) return 'here';
+    try {
+      const measured = measure(path, artefact.name);
+      if (measured.artefact.digest !== artefact.digest) return 'damaged';
+      if (this.#writable) this.#record(measured);
+      return 'here';
+    } catch (error) {
+      // Unreadable, a foreign kind of file, a link that leaves: not what was committed.
+      if (error instanceof PipeError) return 'damaged';
+      throw error;
+    }
+  }
+
+  /**
+   * Takes a finished output in: hash, fsync, rename to its place, read-only. An equal artefact that is already there
+   * wins, and two processes that add the same content at once are safe. `workPath` is gone afterwards or may be removed.
+   * Throws PipeError for an output that is missing, a symbolic link, or holds what cannot be kept.
+   */
+  async add(workPath: string, name: string): Promise<Artefact> {
+    const source = bytePath(workPath);
+    const files = await this.#settledFiles(source, name);
+    const digests = await hashAndSync([...files.keys()]);
+    const { artefact } = measureWith(workPath, name, path => digests.get(path) ?? null, files);
+    const place = join(this.#cache, 'artefacts', artefact.digest);
+    if (existsSync(place) && this.present(artefact) === 'here') return artefact;
+
+    const holder = join(this.#cache, 'artefacts', `.incoming-${process.pid}-${Date.now().toString(36)}-${incoming++}`);
+    mkdirSync(holder);
+    try {
+      // A read-only folder could not be moved by an ordinary user: permissions change after the move.
+      renameSync(workPath, join(holder, name));
+      const stored = bytePath(join(holder, name));
+      makeReadOnly(stored);
+      syncFolders(stored);
+      const settled = measureWith(join(holder, name), name, path => digests.get(source + path.slice(stored.length)) ?? null, null);
+      if (settled.artefact.digest !== artefact.digest) throw changedMeanwhile(workPath);
+      chmodSync(holder, 0o555);
+      this.#place(holder, place, artefact);
+      this.#record(settled);
+    } catch (error) {
+      if (existsSync(holder)) removeTree(holder);
+      throw error;
+    }
+    return artefact;
+  }
+
+  /** Drops the files; the record that it once was stays. */
+  remove(artefact: Artefact): void {
+    this.#database.prepare(`UPDATE artefact SET state = 'dropped', stat = NULL WHERE digest = ?`).run(artefact.digest);
+    const place = join(this.#cache, 'artefacts', artefact.digest);
+    if (existsSync(place)) removeTree(place);
+  }
+
+  /** Moves a damaged artefact out of the way, to look at; returns where it is now. */
+  quarantine(artefact: Artefact, why: string): string {
+    const folder = join(this.#cache, 'quarantine');
+    mkdirSync(folder, { recursive: true });
+    const place = join(this.#cache, 'artefacts', artefact.digest);
+    const to = join(folder, `${artefact.digest}-${Date.now().toString(36)}-${incoming++}`);
+    this.#database.prepare(`UPDATE artefact SET state = 'damaged', stat = NULL WHERE digest = ?`).run(artefact.digest);
+    if (existsSync(place)) {
+      chmodSync(place, 0o755);
+      renameSync(place, to);
+    } else {
+      mkdirSync(to);
+    }
+    writeFileSync(join(to, '.why'), `${why}\n`);
+    return to;
+  }
+
+  list(): StoredArtefact[] {
+    return this.#database
+      .prepare<[], StoredArtefact>('SELECT digest, name, type, size, files, created_at AS createdAt, state FROM artefact ORDER BY created_at, digest')
+      .all();
+  }
+
+  #unchanged(path: string, recorded: Buffer): boolean {
+    const row = StatRow.unpack(recorded);
+    if (row === null) return false;
+    const root = bytePath(path);
+    return row.names.every((relative, place) => {
+      const stat = entryStat(relative === '' ? root : `${root}/${relative}`);
+      return stat !== null && row.matches(place, stat);
+    });
+  }
+
+  #record({ artefact, entries }: Measured): void {
+    const builder = new StatRowBuilder(entries.length);
+    const now = BigInt(Date.now()) * 1_000_000n;
+    for (const { relative, stat, digest } of entries) builder.add(relative, stat, now, digest);
+    this.#database
+      .prepare(
+        `INSERT INTO artefact (digest, name, type, size, files, created_at, state, stat) VALUES (?, ?, ?, ?, ?, ?, 'here', ?)
+         ON CONFLICT (digest) DO UPDATE SET state = 'here', stat = excluded.stat`,
+      )
+      .run(artefact.digest, artefact.name, artefact.type, artefact.size, artefact.files, Date.now(), builder.finish().pack());
+  }
+
+  /** Renames the holder to its place; what is there already wins if it is whole. */
+  #place(holder: string, place: string, artefact: Artefact): void {
+    for (;;) {
+      try {
+        renameSync(holder, place);
+        syncFolder(join(this.#cache, 'artefacts'));
+        return;
+      } catch (error) {
+        const code = errorCode(error);
+        if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+        if (this.present(artefact) === 'here') {
+          removeTree(holder);
+          return;
+        }
+        this.quarantine(artefact, 'its content did not match its digest when the same output was made again');
+      }
+    }
+  }
+
+  /** The files of an output with their stats, before they are hashed. A hard link to something else is replaced by a copy. */
+  async #settledFiles(source: string, name: string): Promise<Map<string, BigIntStats>> {
+    const root = entryStat(source);
+    if (root === null) {
+      throw new PipeError(`the output ${name} was not written`, { exitCode: 1, code: 'missing-output' });
+    }
+    if (root.isSymbolicLink()) {
+      throw new PipeError(`the output ${name} is a symbolic link`, {
+        exitCode: 1, code: 'output-is-link', hint: 'write or copy the content: an output has to stand on its own',
+      });
+    }
+    const files = new Map<string, BigIntStats>();
+    if (root.isDirectory()) {
+      const nothing = Buffer.alloc(32);
+      hashTree(source, { open: () => () => nothing, entry: (path, type, stat) => void (type === 'f' || type === 'x' ? files.set(path, stat) : null) });
+    } else if (root.isFile()) {
+      files.set(source, root);
+    } else {
+      throw new PipeError(`the output ${name} is neither a file nor a folder`, { exitCode: 1, code: 'special-file' });
+    }
+    for (const [path, stat] of files) {
+      if (stat.nlink === 1n) continue;
+      const copy = fsPath(`${path}.pipe-copy`);
+      await copyFile(fsPath(path), copy);
+      await rename(copy, fsPath(path));
+      files.set(path, statEntry(path));
+    }
+    return files;
+  }
+}
+
+/** Digest and entries of an output as it lies on disk; every file is read. */
+export function measure(path: string, name: string): Measured {
+  return measureWith(path, name, () => null, null);
+}
+
+function measureWith(path: string, name: string, known: (path: string) => Uint8Array | null, before: Map<string, BigIntStats> | null): Measured {
+  const root = bytePath(path);
+  const digestOf = (file: string, stat: BigIntStats): Uint8Array => {
+    const first = before?.get(file);
+    if (before !== null && (first === undefined || first.size !== stat.size || first.mtimeNs !== stat.mtimeNs)) throw changedMeanwhile(path);
+    return known(file) ?? hashFile(file);
+  };
+  const stat = statEntry(root);
+  const entries: Entry[] = [];
+  if (stat.isFile()) {
+    const digest = digestOf(root, stat);
+    const artefact: Artefact = {
+      digest: namedDigest(isExecutable(stat) ? 'x' : 'f', bytePath(name), digest), name, type: 'file', size: Number(stat.size), files: 1,
+    };
+    return { artefact, entries: [{ relative: '', stat, digest }] };
+  }
+  if (!stat.isDirectory()) throw new PipeError(`${path} is neither a file nor a folder`, { exitCode: 1, code: 'special-file' });
+  const tree = hashTree(root, {
+    open: folder => (file, fileStat) => digestOf(`${folder}/${file}`, fileStat),
+    entry: (entry, _type, entryStats, digest) => void entries.push({ relative: entry.slice(root.length + 1), stat: entryStats, digest }),
+  });
+  entries.push({ relative: '', stat, digest: tree.digest });
+  const digest: Digest = namedDigest('d', bytePath(name), tree.digest);
+  return { artefact: { digest, name, type: 'folder', size: tree.size, files: tree.files }, entries };
+}
+
+function changedMeanwhile(path: string): PipeError {
+  return new PipeError(`${path} changed while it was being kept: something that the stage started still writes to it`, {
+    exitCode: 1, code: 'output-changed', hint: 'let the command wait for all of its processes',
+  });
+}
+
+function entryStat(path: string): BigIntStats | null {
+  try {
+    return lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false }) ?? null;
+  } catch (error) {
+    if (errorCode(error) === 'ENOTDIR') return null;
+    throw fileTrouble(path, error);
+  }
+}
+
+/** Files and folders, what is inside first; links have no permissions of their own. */
+function makeReadOnly(path: string): void {
+  const stat = statEntry(path);
+  if (stat.isSymbolicLink()) return;
+  if (stat.isDirectory()) for (const name of readdirSync(fsPath(path), 'latin1')) makeReadOnly(`${path}/${name}`);
+  chmodSync(fsPath(path), Number(stat.mode) & 0o555);
+}
+
+function syncFolders(path: string): void {
+  const stat = statEntry(path);
+  if (!stat.isDirectory()) return;
+  for (const name of readdirSync(fsPath(path), 'latin1')) syncFolders(`${path}/${name}`);
+  syncFolder(fsPath(path));
+}
+
+function syncFolder(path: string | Buffer): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Removes a read-only tree: each folder is made writable first. */
+export function removeTree(path: string): void {
+  const unlock = (folder: string): void => {
+    chmodSync(fsPath(folder), 0o755);
+    for (const name of readdirSync(fsPath(folder), 'latin1')) {
+      const entry = `${folder}/${name}`;
+      if (entryStat(entry)?.isDirectory() === true) unlock(entry);
+    }
+  };
+  const bytes = bytePath(path);
+  if (entryStat(bytes)?.isDirectory() === true) unlock(bytes);
+  rmSync(fsPath(bytes), { recursive: true, force: true });
+}

@@ -1,0 +1,133 @@
+import { closeSync, existsSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type BetterSqlite from 'better-sqlite3';
+import type { Database } from 'better-sqlite3';
+import { PipeError } from '../diagnostic.ts';
+import { errorCode } from './file-bytes.ts';
+import { migrations } from './migrations.ts';
+
+export interface OpenedDatabase {
+  readonly database: Database;
+  /** What the user should know: a damaged file that was moved aside. */
+  readonly notices: readonly string[];
+}
+
+const busyTimeoutMs = 30_000;
+
+/**
+ * Opens the results database in WAL mode and brings it to the newest schema. A damaged file is moved aside with a
+ * notice, and a new one begun: artefacts keep themselves, but which key made which is then lost, so stages run again.
+ * A database of a newer program throws PipeError (exit 3). Reading mode makes an empty one where there is none.
+ */
+export function openDatabase(path: string, mode: 'write' | 'read'): OpenedDatabase {
+  try {
+    return { database: openOnce(path, mode), notices: [] };
+  } catch (error) {
+    if (!isDamage(error)) throw explained(path, error);
+    if (mode === 'read') {
+      throw new PipeError(`the results database ${path} is damaged`, {
+        exitCode: 3, code: 'database-damaged', hint: '`pipe run` moves it aside and begins a new one', cause: error,
+      });
+    }
+    const aside = moveAside(path);
+    const notice = `the results database was damaged and is now ${aside}; a new one was begun. Artefacts are still there, but what they were made from is not known any more: stages run again.`;
+    return { database: openOnce(path, mode), notices: [notice] };
+  }
+}
+
+function openOnce(path: string, mode: 'write' | 'read'): Database {
+  // Loaded here: the native module costs tens of milliseconds that most commands need not spend.
+  const Sqlite = createRequire(import.meta.url)('better-sqlite3') as typeof BetterSqlite;
+  checkHeader(path);
+  if (mode === 'read' && !existsSync(path)) {
+    const empty = new Sqlite(':memory:');
+    migrate(empty, path);
+    return empty;
+  }
+  const database = new Sqlite(path, { timeout: busyTimeoutMs });
+  try {
+    database.pragma('journal_mode = WAL');
+    database.pragma('synchronous = NORMAL');
+    database.pragma('foreign_keys = ON');
+    database.pragma('mmap_size = 268435456');
+    migrate(database, path);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** The schema version is SQLite's own `user_version`; each step and its number are one transaction. */
+export function migrate(database: Database, path: string, steps: readonly string[] = migrations): void {
+  const versionOf = (): number => Number(database.pragma('user_version', { simple: true }));
+  const version = versionOf();
+  if (version > steps.length) {
+    throw new PipeError(`${path} was written by a newer version of this program (schema ${version}, this one knows ${steps.length})`, {
+      exitCode: 3, code: 'database-newer', hint: 'update the program, or give it another cache with --cache',
+    });
+  }
+  if (version === steps.length) return;
+  database.transaction(() => {
+    // Somebody else may have migrated it while we waited for the lock.
+    for (let step = versionOf(); step < steps.length; step++) {
+      database.exec(steps[step]!);
+      database.pragma(`user_version = ${step + 1}`);
+    }
+  }).immediate();
+}
+
+/** A file cut to less than its header, or that never was a database, is found before SQLite writes into it. */
+function checkHeader(path: string): void {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'r');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return;
+    throw error;
+  }
+  const header = Buffer.alloc(16);
+  const count = readSync(descriptor, header, 0, 16, 0);
+  closeSync(descriptor);
+  if (count > 0 && header.toString('latin1', 0, count) !== 'SQLite format 3\0') throw new NotADatabase(path);
+}
+
+class NotADatabase extends Error {
+  readonly code = 'SQLITE_NOTADB';
+}
+
+export function isDamage(error: unknown): boolean {
+  const code = errorCode(error);
+  return code !== null && (code === 'SQLITE_NOTADB' || code.startsWith('SQLITE_CORRUPT'));
+}
+
+function explained(path: string, error: unknown): unknown {
+  const code = errorCode(error);
+  if (code === null || error instanceof PipeError) return error;
+  if (code === 'SQLITE_CANTOPEN' || code === 'EACCES' || code.startsWith('SQLITE_READONLY') || code === 'EROFS') {
+    return new PipeError(`the results database ${path} cannot be opened for writing`, {
+      exitCode: 3, code: 'database-unwritable', hint: 'check the permissions of the cache folder, or give another with --cache', cause: error,
+    });
+  }
+  if (code.startsWith('SQLITE_BUSY')) {
+    return new PipeError(`the results database ${path} has been locked by another program for ${busyTimeoutMs / 1000} seconds`, {
+      exitCode: 3, code: 'database-locked', cause: error,
+    });
+  }
+  if (code === 'SQLITE_FULL' || code === 'ENOSPC') {
+    return new PipeError(`no space left for the results database ${path}`, { exitCode: 3, code: 'disk-full', cause: error });
+  }
+  return error;
+}
+
+function moveAside(path: string): string {
+  const aside = `${path}.damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`;
+  for (const suffix of ['', '-wal', '-shm']) {
+    try {
+      renameSync(path + suffix, aside + suffix);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') rmSync(path + suffix, { force: true });
+    }
+  }
+  return aside;
+}

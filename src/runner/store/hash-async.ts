@@ -1,0 +1,51 @@
+/** Hashing and syncing what a stage wrote without stopping the event loop: heartbeats and the view go on meanwhile. */
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { fileTrouble, fsPath } from './file-bytes.ts';
+
+const chunkSize = 1 << 20;
+const inFlight = 4;
+
+/** For each path (byte paths): SHA-256 of its bytes, with the content forced to disk. */
+export async function hashAndSync(paths: readonly string[]): Promise<Map<string, Buffer>> {
+  const digests = new Map<string, Buffer>();
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    // Two buffers: one is filled while the other is hashed.
+    const buffers = [Buffer.allocUnsafe(chunkSize), Buffer.allocUnsafe(chunkSize)];
+    while (next < paths.length) {
+      const path = paths[next++]!;
+      digests.set(path, await hashOne(path, buffers));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(inFlight, paths.length) }, worker));
+  return digests;
+}
+
+async function hashOne(path: string, buffers: readonly Buffer[]): Promise<Buffer> {
+  try {
+    const file = await open(fsPath(path), 'r');
+    try {
+      // The kernel writes while we read; linked to nothing until awaited, so a failure must not go unhandled.
+      const synced = file.datasync().then(() => null, (error: unknown) => error);
+      const state = createHash('sha256');
+      let turn = 0;
+      let reading = file.read(buffers[turn]!, 0, chunkSize, null);
+      for (;;) {
+        const { bytesRead } = await reading;
+        if (bytesRead === 0) break;
+        const filled = buffers[turn]!.subarray(0, bytesRead);
+        turn = 1 - turn;
+        reading = file.read(buffers[turn]!, 0, chunkSize, null);
+        state.update(filled);
+      }
+      const trouble = await synced;
+      if (trouble !== null) throw trouble;
+      return state.digest();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw fileTrouble(path, error);
+  }
+}

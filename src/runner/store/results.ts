@@ -1,0 +1,342 @@
+/** Writing to the results database: runs, attempts, records. Reading for tables and history is in `history.ts`. */
+import type { Database, Statement } from 'better-sqlite3';
+import type { Json, JsonObject } from '../json.ts';
+import { canonicalJson } from './canonical-json.ts';
+import { sha256 } from './file-bytes.ts';
+import { attemptColumns, toAttempt } from './history.ts';
+import type { AttemptRow } from './history.ts';
+import type { Artefact, Attempt, AttemptStatus, FailureCause, Key, Manifest, ManifestPart, ResultRecord } from './model.ts';
+
+export interface RunStart {
+  readonly pipeline: string;
+  readonly file: string;
+  readonly root: string;
+  readonly profile: string | null;
+  readonly overrides: readonly string[];
+  readonly params: JsonObject;
+  readonly command: readonly string[];
+  readonly host: string;
+  readonly pid: number;
+  /** Of this program. */
+  readonly version: string;
+  readonly startedAt: number;
+}
+
+export interface RunEnd {
+  readonly endedAt: number;
+  readonly exitCode: number;
+  /** The counts of `run.finished`. */
+  readonly summary: JsonObject;
+}
+
+export interface AttemptStart {
+  readonly run: number;
+  readonly pipeline: string;
+  readonly stage: string;
+  readonly cell: string;
+  readonly point: JsonObject;
+  /** The cell's `with`. */
+  readonly params: JsonObject;
+  readonly planKey: Key;
+  readonly actionKey: Key | null;
+  readonly manifest: Manifest;
+  readonly host: string;
+  readonly startedAt: number;
+  /** Absolute path; may be set later with `setLog`, when its name holds the attempt's number. */
+  readonly log: string;
+  readonly platform: JsonObject;
+}
+
+export interface AttemptOutcome {
+  readonly status: Exclude<AttemptStatus, 'running'>;
+  readonly endedAt: number;
+  readonly cpuSeconds: number | null;
+  readonly peakMemoryBytes: number | null;
+  readonly gpu: string | null;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly cause: FailureCause | null;
+  readonly message: string | null;
+  readonly resumedFromStep?: number | null;
+  readonly logDigest?: string | null;
+}
+
+export interface MetricRow {
+  readonly name: string;
+  readonly value: number;
+  readonly step?: number | null;
+}
+
+export type Outputs = Readonly<Record<string, Artefact>>;
+
+interface RecordRow {
+  readonly key: Key;
+  readonly kind: 'plan' | 'action';
+  readonly attempt: number;
+  readonly outputs: string;
+  readonly accepted: string | null;
+}
+
+export class Results {
+  readonly #database: Database;
+  readonly #statements = new Map<string, Statement>();
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  beginRun(run: RunStart): number {
+    const { lastInsertRowid } = this.#prepare(
+      `INSERT INTO run (pipeline, file, root, profile, overrides, params, command, host, pid, version, started_at)
+       VALUES (@pipeline, @file, @root, @profile, @overrides, @params, @command, @host, @pid, @version, @startedAt)`,
+    ).run({
+      ...run,
+      overrides: JSON.stringify(run.overrides),
+      params: JSON.stringify(run.params),
+      command: JSON.stringify(run.command),
+    });
+    return Number(lastInsertRowid);
+  }
+
+  finishRun(run: number, end: RunEnd): void {
+    this.#prepare('UPDATE run SET ended_at = ?, exit_code = ?, summary = ? WHERE id = ?').run(end.endedAt, end.exitCode, JSON.stringify(end.summary), run);
+  }
+
+  /** The attempt, its params and its manifest, in one transaction. */
+  beginAttempt(attempt: AttemptStart): number {
+    return this.#database.transaction(() => {
+      const { lastInsertRowid } = this.#prepare(
+        `INSERT INTO attempt (run, pipeline, stage, cell, point, plan_key, action_key, status, host, started_at, log, platform)
+         VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?)`,
+      ).run(
+        attempt.run, attempt.pipeline, attempt.stage, attempt.cell, JSON.stringify(attempt.point), attempt.planKey, attempt.actionKey,
+        attempt.host, attempt.startedAt, attempt.log, JSON.stringify(attempt.platform),
+      );
+      const id = Number(lastInsertRowid);
+      const param = this.#prepare('INSERT INTO param (attempt, name, value) VALUES (?, ?, ?)');
+      for (const [name, value] of flatParams(attempt.params)) param.run(id, name, JSON.stringify(value));
+      this.#writeManifest(id, attempt.manifest);
+      return id;
+    })();
+  }
+
+  setLog(attempt: number, log: string): void {
+    this.#prepare('UPDATE attempt SET log = ? WHERE id = ?').run(log, attempt);
+  }
+
+  /**
+   * Ends an attempt and, for one that ran well, writes its records and makes it the cell's current result: one
+   * transaction. `records.plan` is left out where a plan key alone may not stand for the result (see `settle`).
+   */
+  finishAttempt(attempt: number, outcome: AttemptOutcome, records: { readonly plan?: Key; readonly action: Key } | null, outputs: Outputs | null): void {
+    this.#database.transaction(() => {
+      this.#prepare(
+        `UPDATE attempt SET status = @status, ended_at = @endedAt, cpu_seconds = @cpuSeconds, peak_memory_bytes = @peakMemoryBytes,
+         gpu = @gpu, exit_code = @exitCode, signal = @signal, cause = @cause, message = @message,
+         resumed_from_step = coalesce(@resumedFromStep, resumed_from_step), log_digest = @logDigest WHERE id = @attempt`,
+      ).run({ resumedFromStep: null, logDigest: null, ...outcome, attempt });
+      if (records === null || outputs === null) return;
+      this.#putRecord({ key: records.action, kind: 'action', attempt, outputs, accepted: null });
+      if (records.plan !== undefined) this.#putRecord({ key: records.plan, kind: 'plan', attempt, outputs, accepted: null });
+      if (outcome.status === 'ran') {
+        this.#prepare(
+          'INSERT OR REPLACE INTO current (pipeline, cell, stage, point, attempt) SELECT pipeline, cell, stage, point, id FROM attempt WHERE id = ?',
+        ).run(attempt);
+      }
+    })();
+  }
+
+  putRecord(record: ResultRecord): void {
+    this.#database.transaction(() => this.#putRecord(record))();
+  }
+
+  removeRecord(key: Key): void {
+    this.#prepare('DELETE FROM record WHERE key = ?').run(key);
+  }
+
+  /**
+   * Which attempt's result each of a pipeline's cells has now: rows are written only where that differs, and cells that
+   * the pipeline has no more are dropped when `whole` is set. What the views `results` and `curves` show.
+   */
+  setCurrent(
+    pipeline: string,
+    cells: readonly { readonly cell: string; readonly stage: string; readonly point: JsonObject; readonly attempt: number }[],
+    whole: boolean,
+  ): void {
+    const rows = this.#prepare<[string], { cell: string; attempt: number }>('SELECT cell, attempt FROM current WHERE pipeline = ?').all(pipeline);
+    const known = new Map(rows.map(row => [row.cell, row.attempt]));
+    const changed = cells.filter(({ cell, attempt }) => known.get(cell) !== attempt);
+    for (const { cell } of cells) known.delete(cell);
+    const gone = whole ? [...known.keys()] : [];
+    if (changed.length === 0 && gone.length === 0) return;
+    this.#database.transaction(() => {
+      const insert = this.#prepare('INSERT OR REPLACE INTO current (pipeline, cell, stage, point, attempt) VALUES (?, ?, ?, ?, ?)');
+      for (const { cell, stage, point, attempt } of changed) insert.run(pipeline, cell, stage, JSON.stringify(point), attempt);
+      for (const cell of gone) this.#prepare('DELETE FROM current WHERE pipeline = ? AND cell = ?').run(pipeline, cell);
+    })();
+  }
+
+  /** In one transaction: hand over as many as there are at a time. NaN and infinities are kept by kind. */
+  recordMetrics(attempt: number, rows: readonly MetricRow[]): void {
+    if (rows.length === 0) return;
+    const insert = this.#prepare('INSERT INTO metric (attempt, name, step, value, kind) VALUES (?, ?, ?, ?, ?)');
+    this.#database.transaction(() => {
+      for (const { name, value, step } of rows) insert.run(attempt, name, step ?? null, Number.isFinite(value) ? value : null, kindOf(value));
+    })();
+  }
+
+  recordNote(attempt: number, text: string): void {
+    this.#prepare(`UPDATE attempt SET notes = json_insert(notes, '$[#]', ?) WHERE id = ?`).run(text, attempt);
+  }
+
+  /** Facts where an attempt ran, added to those known. */
+  recordPlatform(attempt: number, facts: JsonObject): void {
+    this.#prepare('UPDATE attempt SET platform = json_patch(platform, ?) WHERE id = ?').run(JSON.stringify(facts), attempt);
+  }
+
+  recordResume(attempt: number, step: number): void {
+    this.#prepare('UPDATE attempt SET resumed_from_step = ? WHERE id = ?').run(step, attempt);
+  }
+
+  lookup(key: Key): ResultRecord | null {
+    const row = this.#prepare<[string], RecordRow>('SELECT key, kind, attempt, outputs, accepted FROM record WHERE key = ?').get(key);
+    return row === undefined ? null : toRecord(row);
+  }
+
+  /** Those that there are, by key. */
+  lookupMany(keys: readonly Key[]): Map<Key, ResultRecord> {
+    const found = new Map<Key, ResultRecord>();
+    const statement = this.#prepare<[string], RecordRow>('SELECT key, kind, attempt, outputs, accepted FROM record WHERE key = ?');
+    this.#database.transaction(() => {
+      for (const key of keys) {
+        const row = statement.get(key);
+        if (row !== undefined) found.set(key, toRecord(row));
+      }
+    })();
+    return found;
+  }
+
+  /** The newest attempts of a cell, newest first; `status` narrows them. */
+  lastAttempts(pipeline: string, cell: string, options: { readonly status?: AttemptStatus; readonly limit?: number } = {}): Attempt[] {
+    const limit = options.limit ?? 20;
+    const rows =
+      options.status === undefined
+        ? this.#prepare<[string, string, number], AttemptRow>(
+            `SELECT ${attemptColumns} FROM attempt WHERE pipeline = ? AND cell = ? ORDER BY id DESC LIMIT ?`).all(pipeline, cell, limit)
+        : this.#prepare<[string, string, string, number], AttemptRow>(
+            `SELECT ${attemptColumns} FROM attempt WHERE pipeline = ? AND cell = ? AND status = ? ORDER BY id DESC LIMIT ?`,
+          ).all(pipeline, cell, options.status, limit);
+    return rows.map(toAttempt);
+  }
+
+  /** The newest attempt with a plan key, however it ended, whatever pipeline it belonged to. */
+  lastAttemptOfPlanKey(planKey: Key): Attempt | null {
+    const row = this.#prepare<[string], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE plan_key = ? ORDER BY id DESC LIMIT 1`).get(planKey);
+    return row === undefined ? null : toAttempt(row);
+  }
+
+  attempt(id: number): Attempt | null {
+    const row = this.#prepare<[number], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE id = ?`).get(id);
+    return row === undefined ? null : toAttempt(row);
+  }
+
+  /** Attempts that say they are running, in whatever run: some may have been left behind by a crash. */
+  runningAttempts(): Attempt[] {
+    return this.#prepare<[], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE status = 'running' ORDER BY id`).all().map(toAttempt);
+  }
+
+  /** Median wall milliseconds of the last five successes of a cell, else of the last twenty of its stage; null without any. */
+  durations(pipeline: string, stage: string, cell: string): number | null {
+    const own = this.#prepare<[string, string], { ms: number }>(
+      `SELECT ended_at - started_at AS ms FROM attempt WHERE pipeline = ? AND cell = ? AND status = 'ran' ORDER BY id DESC LIMIT 5`,
+    ).all(pipeline, cell);
+    return median(own.map(({ ms }) => ms)) ?? this.stageDuration(stage);
+  }
+
+  stageDuration(stage: string): number | null {
+    const all = this.#prepare<[string], { ms: number }>(
+      `SELECT ended_at - started_at AS ms FROM attempt WHERE stage = ? AND status = 'ran' ORDER BY id DESC LIMIT 20`,
+    ).all(stage);
+    return median(all.map(({ ms }) => ms));
+  }
+
+  /** What an attempt depended on, sorted by part; empty when it is not known. */
+  manifestOf(attempt: number): Manifest {
+    return this.#prepare<[number], { part: string; value: string; ignored: number }>(
+      `SELECT part, manifest_value.value AS value, ignored FROM manifest_part JOIN manifest_value ON manifest_value.id = manifest_part.value
+       WHERE attempt = ? ORDER BY part`,
+    ).all(attempt).map(row => toPart(row));
+  }
+
+  /** Keeps the nodes of a folder that was an input, so that `why` can name the file that changed. */
+  putTreeNodes(nodes: Iterable<readonly [digest: string, node: Uint8Array]>): void {
+    const insert = this.#prepare('INSERT OR IGNORE INTO tree_node (digest, entries) VALUES (?, ?)');
+    this.#database.transaction(() => {
+      for (const [digest, node] of nodes) insert.run(digest, node);
+    })();
+  }
+
+  treeNode(digest: string): Buffer | null {
+    return this.#prepare<[string], { entries: Buffer }>('SELECT entries FROM tree_node WHERE digest = ?').get(digest)?.entries ?? null;
+  }
+
+  #putRecord(record: ResultRecord): void {
+    this.#prepare('INSERT OR REPLACE INTO record (key, kind, attempt, outputs, accepted) VALUES (?, ?, ?, ?, ?)').run(
+      record.key, record.kind, record.attempt, JSON.stringify(record.outputs), record.accepted,
+    );
+  }
+
+  #writeManifest(attempt: number, manifest: Manifest): void {
+    const find = this.#prepare<[string], { id: number }>('SELECT id FROM manifest_value WHERE digest = ?');
+    const insertValue = this.#prepare('INSERT INTO manifest_value (digest, value) VALUES (?, ?)');
+    const insertPart = this.#prepare('INSERT INTO manifest_part (attempt, part, value, ignored) VALUES (?, ?, ?, ?)');
+    for (const { part, value, ignored } of manifest) {
+      const text = canonicalJson(value);
+      const digest = sha256(text);
+      const id = find.get(digest)?.id ?? insertValue.run(digest, text).lastInsertRowid;
+      insertPart.run(attempt, part, id, ignored === true ? 1 : 0);
+    }
+  }
+
+  #prepare<Bind extends unknown[] | object = unknown[], Row = unknown>(sql: string): Statement<Bind extends unknown[] ? Bind : [Bind], Row> {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement as Statement<Bind extends unknown[] ? Bind : [Bind], Row>;
+  }
+}
+
+export function toPart(row: { readonly part: string; readonly value: string; readonly ignored: number }): ManifestPart {
+  const value = JSON.parse(row.value) as Json;
+  return row.ignored === 1 ? { part: row.part, value, ignored: true } : { part: row.part, value };
+}
+
+function toRecord(row: RecordRow): ResultRecord {
+  return { ...row, outputs: JSON.parse(row.outputs) as Outputs };
+}
+
+function kindOf(value: number): 'finite' | 'nan' | 'inf' | '-inf' {
+  if (Number.isFinite(value)) return 'finite';
+  return Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '-inf';
+}
+
+export function median(values: readonly number[]): number | null {
+  if (values.length === 0) return null;
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** `optimizer.rate` for a nested param; lists stay whole. */
+function* flatParams(params: JsonObject, prefix = ''): Generator<[string, Json]> {
+  for (const [name, value] of Object.entries(params)) {
+    if (isObject(value) && Object.keys(value).length > 0) yield* flatParams(value, `${prefix}${name}.`);
+    else yield [prefix + name, value];
+  }
+}
+
+function isObject(value: Json): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,61 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Database } from 'better-sqlite3';
+import { PipeError } from '../diagnostic.ts';
+import { ArtefactStore } from './artefacts.ts';
+import { openDatabase } from './database.ts';
+import { errorCode } from './file-bytes.ts';
+import { Results } from './results.ts';
+import { StatCache } from './stat-cache.ts';
+
+export interface Store {
+  /** Absolute path of the cache folder. */
+  readonly cache: string;
+  readonly artefacts: ArtefactStore;
+  readonly results: Results;
+  readonly stats: StatCache;
+  /** For reading with SQL, and for leases. */
+  readonly database: Database;
+  /** What the user should know about opening it, such as a damaged database that was moved aside. */
+  readonly notices: readonly string[];
+  close(): void;
+}
+
+/** What lies in the cache folder. */
+export const cacheFolders = ['artefacts', 'work', 'out', 'logs', 'checkpoints', 'code', 'plans'] as const;
+
+/**
+ * Opens the cache: its folders and `pipe.db`. In `read` mode nothing is created or written but what SQLite needs to read
+ * beside a running writer. Throws PipeError (exit 3) when the cache cannot be used.
+ */
+export function openStore(options: { readonly cache: string; readonly mode: 'write' | 'read' }): Store {
+  const { cache, mode } = options;
+  if (mode === 'write') makeFolders(cache);
+  const { database, notices } = openDatabase(join(cache, 'pipe.db'), mode);
+  const stats = new StatCache(database, { writable: mode === 'write' });
+  return {
+    cache,
+    artefacts: new ArtefactStore(cache, database, { writable: mode === 'write' }),
+    results: new Results(database),
+    stats,
+    database,
+    notices,
+    close() {
+      stats.flush();
+      database.close();
+    },
+  };
+}
+
+function makeFolders(cache: string): void {
+  try {
+    for (const folder of cacheFolders) mkdirSync(join(cache, folder), { recursive: true });
+  } catch (error) {
+    const code = errorCode(error);
+    const why = code === 'ENOSPC' ? 'no space left' : code === 'EROFS' ? 'the file system is read-only' : code === 'EACCES' || code === 'EPERM' ? 'permission denied' : null;
+    if (why === null) throw error;
+    throw new PipeError(`the cache folder ${cache} cannot be written: ${why}`, {
+      exitCode: 3, code: 'cache-unwritable', hint: 'give another folder with --cache or PIPE_CACHE', cause: error,
+    });
+  }
+}
