@@ -172,7 +172,6 @@ export function chanceOf(positives: Positives): { chance: Recalls; chanceRank: n
 }
 
 function chanceRecall(n: number, p: number, cutoff: number): number {
-  if (p === 1) return Math.min(cutoff, n) / n; // the same without rounding
   let missed = 1;
   for (let k = 0; k < Math.min(cutoff, n); k += 1) missed *= Math.max(0, n - p - k) / (n - k);
   return 1 - missed;

