@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Backend } from './backend.ts';
 import { batchBuilder } from './batches.ts';
 import type { ImageSource, TokenSource } from './batches.ts';
@@ -13,8 +14,13 @@ export interface Embeddings {
   readonly text: Float32Array;
 }
 
+export interface EmbedWatch {
+  progress?(done: number): void;
+  readonly signal?: AbortSignal;
+}
+
 export interface Embedder {
-  embed(rows: ArrayLike<number>, progress?: (done: number) => void): Embeddings;
+  embed(rows: ArrayLike<number>, watch?: EmbedWatch): Promise<Embeddings>;
   restore(weights: Weights): void;
   dispose(): void;
 }
@@ -31,7 +37,7 @@ export function embedder(
   const step = embedStep(backend, config, batch, weights);
   const build = batchBuilder(config, images, tokens, batch);
   return {
-    embed(rows, progress) {
+    async embed(rows, watch) {
       const width = config.embedding;
       const image = new Float32Array(rows.length * width);
       const text = new Float32Array(rows.length * width);
@@ -40,7 +46,10 @@ export function embedder(
         const result = step.embed(build(Uint32Array.from({ length: batch }, (_, index) => rows[from + (index < used ? index : 0)]!)));
         image.set(result.image.subarray(0, used * width), from * width);
         text.set(result.text.subarray(0, used * width), from * width);
-        progress?.(from + used);
+        watch?.progress?.(from + used);
+        // Steps block the event loop; this is where a stop gets through.
+        await setImmediate();
+        watch?.signal?.throwIfAborted();
       }
       return { count: rows.length, width, image, text };
     },

@@ -111,7 +111,9 @@ export function modelConfig(name: string, options: SizeOptions = {}): ModelConfi
 function fromPreset(name: string, [imageWidth, textWidth, layers, headWidth, input]: Row, options: SizeOptions): ModelConfig {
   for (const [key, value] of Object.entries(options.input ?? {})) {
     const fixed = input[key as keyof ModelInput];
-    if (value !== undefined && value !== fixed) {
+    // A remapped vocabulary may turn out smaller than it was allowed to be; the embedding has room for it.
+    const fits = key === 'vocabulary' ? value === undefined || value <= fixed : value === undefined || value === fixed;
+    if (!fits) {
       throw new ModelConfigError(
         `the preset ${name} has ${key} ${fixed}, but the data have ${value}`,
         `prepare the data with ${key} ${fixed}, or name only the size: d${textWidth}l${layers}`,

@@ -1,5 +1,5 @@
 import { open, readFile, rename } from 'node:fs/promises';
-import { endianness } from 'node:os';
+import { bytesToFloats, floatBytes } from './float-bytes.ts';
 import { elements } from './kernels.ts';
 
 export interface SafeTensor {
@@ -45,7 +45,7 @@ export async function writeSafeTensors(path: string, { tensors, metadata }: Safe
   try {
     await file.writeFile(length);
     await file.writeFile(text);
-    for (const name of names) await file.writeFile(littleEndian(tensors.get(name)!.values));
+    for (const name of names) await file.writeFile(floatBytes(tensors.get(name)!.values));
     await file.sync();
   } finally {
     await file.close();
@@ -80,21 +80,10 @@ export async function readSafeTensors(path: string): Promise<SafeTensors> {
     if (!isCounts(shape) || !isCounts(offsets) || offsets.length !== 2) return fail(`the entry of "${name}" is malformed`);
     const [begin, end] = [8 + headerLength + offsets[0]!, 8 + headerLength + offsets[1]!];
     if (end > bytes.length || end - begin !== 4 * elements(shape)) fail(`the values of "${name}" are cut short`);
-    tensors.set(name, { shape, values: floats(bytes.subarray(begin, end)) });
+    tensors.set(name, { shape, values: bytesToFloats(bytes.subarray(begin, end)) });
   }
   return { tensors, metadata };
 }
 
 const isCounts = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
-
-function littleEndian(values: Float32Array): Buffer {
-  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-  return endianness() === 'LE' ? bytes : Buffer.from(bytes).swap32();
-}
-
-function floats(bytes: Buffer): Float32Array {
-  const copy = new Uint8Array(bytes);
-  if (endianness() === 'BE') Buffer.from(copy.buffer).swap32();
-  return new Float32Array(copy.buffer);
-}

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { randomOf } from '../data/random.ts';
+import { contrastiveLoss } from '../eval/contrastive-loss.ts';
 import type { Augment } from './augment.ts';
 import type { Backend } from './backend.ts';
 import { batchBuilder, batchOrder } from './batches.ts';
@@ -9,7 +10,6 @@ import { loadCheckpoint, runIdentity, saveCheckpoint } from './checkpoint.ts';
 import { embedder } from './embed.ts';
 import type { ModelConfig } from './model-config.ts';
 import { initialWeights, parametersOf } from './parameters.ts';
-import { poolLoss } from './pool-loss.ts';
 import { cosineRate } from './schedule.ts';
 import { startingState, trainStep, weightsIn } from './train-step.ts';
 import type { OptimiserSettings } from './train-step.ts';
@@ -133,7 +133,8 @@ export async function train(
         const weights = weightsIn(parameters, step.state());
         validation.restore(weights);
         const logitScale = Math.exp(weights.get('logit_scale')![0]!);
-        const validationLoss = poolLoss(validation.embed(data.validation), logitScale);
+        const embeddings = await validation.embed(data.validation);
+        const { loss: validationLoss } = contrastiveLoss(embeddings, logitScale, data.validation.length);
         record('validation_loss', validationLoss, at);
         record('logit_scale', logitScale, at);
         if (best === null || validationLoss < best.loss) best = { step: at, loss: validationLoss, weights };

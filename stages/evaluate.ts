@@ -1,0 +1,92 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { defineStage } from '../src/stage.ts';
+
+export const stage = defineStage({
+  summary: 'Contrastive loss and retrieval both ways on fixed seeded pools, beside chance.',
+  params: z.strictObject({
+    /** Candidates that a query has; loss and recall depend on it. */
+    pool: z.int().min(2).default(256),
+    seed: z.int().default(1),
+    split: z.enum(['train', 'validation', 'test']).default('test'),
+    batch: z.int().positive().default(64),
+  }),
+  inputs: { model: 'folder', images: 'folder', tokens: 'folder' },
+  outputs: { metrics: 'metrics', embeddings: 'folder' },
+  async run({ params, inputs, outputs, report, signal, resources, backend: choice }) {
+    const { openImages } = await import('../src/study/data/image-shards.ts');
+    const { contrastiveLoss } = await import('../src/study/eval/contrastive-loss.ts');
+    const { lossMetrics, retrievalMetrics } = await import('../src/study/eval/metrics.ts');
+    const { positivesByKeys } = await import('../src/study/eval/positives.ts');
+    const { scoreRetrieval } = await import('../src/study/eval/retrieval.ts');
+    const { openTokens } = await import('../src/study/text/token-file.ts');
+    const { openBackend } = await import('../src/study/nn/choose-backend.ts');
+    const { checkModelFits, PairedDataError, rowsOfSplit } = await import('../src/study/nn/data.ts');
+    const { embedder } = await import('../src/study/nn/embed.ts');
+    const { floatBytes } = await import('../src/study/nn/float-bytes.ts');
+    const { loadModel } = await import('../src/study/nn/model-folder.ts');
+    const { modelSize } = await import('../src/study/nn/model-size.ts');
+
+    const { config, training, weights } = await loadModel(inputs.model);
+    const images = await openImages(inputs.images);
+    try {
+      const tokens = await openTokens(inputs.tokens);
+      checkModelFits(config, images, tokens);
+      const rows = rowsOfSplit(images, tokens, params.split);
+      if (rows.length < 2) throw new PairedDataError(`the split "${params.split}" has ${rows.length} pairs; retrieval needs at least 2`);
+      if (rows.length < params.pool) report.note(`the split has ${rows.length} pairs: the pool is that, not ${params.pool}`);
+      const backend = await openBackend(choice, { threads: resources.cpu, gpus: resources.gpus, note: report.note });
+      report.platform({ backend: backend.label, threads: backend.threads, device: backend.device });
+
+      const started = performance.now();
+      const embed = embedder(backend, config, weights, images, tokens, Math.min(params.batch, rows.length));
+      const embeddings = await embed
+        .embed(rows, {
+          signal,
+          progress(done) {
+            const rate = (1000 * done) / (performance.now() - started);
+            report.progress(done / rows.length, { step: done, total: rows.length, rate, unit: 'pairs' });
+          },
+        })
+        .finally(() => embed.dispose());
+
+      // Equal captions are equally right answers.
+      const captions = Array.from(rows, (row) => tokens.ids.subarray(row * tokens.context, (row + 1) * tokens.context).join());
+      const { pool, seed } = params;
+      const scores = scoreRetrieval(embeddings, { pool, seed, positives: positivesByKeys(rows.length, captions) });
+      const logitScale = Math.exp(weights.get('logit_scale')![0]!);
+      const loss = contrastiveLoss(embeddings, logitScale, pool, seed);
+      const size = modelSize(config);
+      const metrics = [
+        ...lossMetrics(loss),
+        ...retrievalMetrics(scores),
+        { metric: 'parameters', value: size.parameters },
+        { metric: 'non_embedding_parameters', value: size.nonEmbedding },
+        { metric: 'macs_per_pair', value: size.macsPerPair },
+        { metric: 'flops', value: training.flops },
+        { metric: 'pairs_seen', value: training.pairs_seen },
+        { metric: 'unique_pairs', value: training.unique_pairs },
+        { metric: 'steps', value: training.steps },
+        { metric: 'logit_scale', value: logitScale },
+        { metric: 'evaluated_pairs', value: rows.length },
+      ];
+      for (const { metric, value } of metrics) report.metric(metric, value);
+      await writeFile(outputs.metrics, metrics.map((row) => `${JSON.stringify(row)}\n`).join(''));
+
+      const { count, width } = embeddings;
+      const about = { count, width, dtype: 'f32', ids: Array.from(rows, (row) => images.rows[row]!.id) };
+      await writeFile(join(outputs.embeddings, 'embeddings.json'), `${JSON.stringify(about)}\n`);
+      await writeFile(join(outputs.embeddings, 'image.f32'), floatBytes(embeddings.image));
+      await writeFile(join(outputs.embeddings, 'text.f32'), floatBytes(embeddings.text));
+      const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+      const recall = (scores.imageToText.recall[10] + scores.textToImage.recall[10]) / 2;
+      report.note(
+        `loss ${loss.loss.toFixed(3)} of ${loss.chance.toFixed(3)} by chance; R@10 in ${scores.pool} ${percent(recall)}, ` +
+          `chance ${percent(scores.chance[10])}`,
+      );
+    } finally {
+      images.close();
+    }
+  },
+});

@@ -1,0 +1,148 @@
+import { writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { defineStage } from '../src/stage.ts';
+
+export const stage = defineStage({
+  summary: 'Train a two-tower CLIP on image–caption pairs for a budget of compute.',
+  params: z
+    .strictObject({
+      /** Width and layers as `d32l2`, or a preset: `n0` … `n8`, `Ti/16`, `S/16`, `M/16`, `B/32`. */
+      size: z.string(),
+      /** The budget, exactly one: FLOP at 6·MAC a pair, pairs, or passes over the training pairs. */
+      flops: z.number().positive().optional(),
+      pairs: z.number().positive().optional(),
+      epochs: z.number().positive().optional(),
+      seed: z.int().default(1),
+      /** Pixels of a patch's side; default 8, or the preset's own. */
+      patch: z.int().positive().nullable().default(null),
+      /** Width of an attention head; a narrower model has one head. */
+      headWidth: z.int().positive().nullable().default(null),
+      batch: z.int().min(2).max(65536).default(64),
+      /** Peak; default by width. */
+      learningRate: z.number().positive().nullable().default(null),
+      /** Share of the steps over which the rate rises to its peak; it then falls to zero by half a cosine. */
+      warmup: z.number().min(0).max(1).default(0.1),
+      /** Decoupled, on matrices only: not on biases, norms, embeddings and the logit scale. */
+      weightDecay: z.number().min(0).default(0.2),
+      beta1: z.number().min(0).lt(1).default(0.9),
+      beta2: z.number().min(0).lt(1).default(0.98),
+      /** Bound of the gradient's global norm; null for none. */
+      clipNorm: z.number().positive().nullable().default(1),
+      /** Random resized crops that keep at least `crop` of the area, and mirroring; null for neither. */
+      augment: z
+        .strictObject({ crop: z.number().gt(0).max(1).default(1), flip: z.boolean().default(false) })
+        .nullable()
+        .default(null),
+      /** Train on so many of the training pairs, drawn by seed; null for all. */
+      unique: z.int().min(2).nullable().default(null),
+      /** Steps between two validations; null for ten a run, 0 for none. */
+      evaluateEvery: z.int().min(0).nullable().default(null),
+      /** Pairs in the fixed validation pool. */
+      validationPool: z.int().min(2).default(256),
+      /** Which weights to keep: of the last step, or of the least validation loss. */
+      keep: z.enum(['last', 'best']).default('last'),
+      /** Seconds between two checkpoints, where the pipeline asks for them. */
+      checkpointEvery: z.number().positive().default(60),
+    })
+    .refine(({ flops, pairs, epochs }) => [flops, pairs, epochs].filter((budget) => budget !== undefined).length === 1, {
+      message: 'give exactly one of flops, pairs and epochs',
+    })
+    .refine(({ keep, evaluateEvery }) => keep === 'last' || evaluateEvery !== 0, {
+      path: ['evaluateEvery'],
+      message: 'keep: best needs validation',
+    }),
+  inputs: { images: 'folder', tokens: 'folder' },
+  outputs: { model: 'folder', metrics: 'metrics' },
+  async run({ params, inputs, outputs, report, signal, checkpoint, resources, backend: choice }) {
+    const { openImages } = await import('../src/study/data/image-shards.ts');
+    const { openTokens } = await import('../src/study/text/token-file.ts');
+    const { defaultLearningRate, stepsFor } = await import('../src/study/nn/budget.ts');
+    const { openBackend } = await import('../src/study/nn/choose-backend.ts');
+    const { drawRows, PairedDataError, rowsOfSplit } = await import('../src/study/nn/data.ts');
+    const { modelConfig } = await import('../src/study/nn/model-config.ts');
+    const { saveModel } = await import('../src/study/nn/model-folder.ts');
+    const { flopsPerMac, modelSize } = await import('../src/study/nn/model-size.ts');
+    const { train } = await import('../src/study/nn/training.ts');
+
+    const { batch, seed, size } = params;
+    const images = await openImages(inputs.images);
+    try {
+      const tokens = await openTokens(inputs.tokens);
+      const config = modelConfig(size, {
+        input: {
+          resolution: images.resolution,
+          context: tokens.context,
+          vocabulary: tokens.vocabulary,
+          ...(params.patch === null ? {} : { patch: params.patch }),
+        },
+        ...(params.headWidth === null ? {} : { headWidth: params.headWidth }),
+      });
+      const all = rowsOfSplit(images, tokens, 'train');
+      const rows = params.unique === null ? all : drawRows(all, params.unique, seed, 'unique');
+      if (rows.length < batch) throw new PairedDataError(`${rows.length} training pairs do not fill a batch of ${batch}`);
+      const steps = stepsFor(params, config, batch, rows.length);
+      const learningRate = params.learningRate ?? defaultLearningRate(config);
+      const validation = drawRows(rowsOfSplit(images, tokens, 'validation'), params.validationPool, 'validation');
+      const counts = modelSize(config);
+
+      const backend = await openBackend(choice, { threads: resources.cpu, gpus: resources.gpus, note: report.note });
+      report.platform({ backend: backend.label, threads: backend.threads, device: backend.device });
+      report.note(
+        `${size}: ${counts.parameters.toLocaleString('en')} parameters, ${steps} steps of ${batch} pairs on ${backend.label}, ${backend.device}`,
+      );
+      const result = await train(
+        backend,
+        config,
+        { images, tokens, train: rows, validation },
+        {
+          steps,
+          batch,
+          seed,
+          learningRate,
+          warmup: params.warmup,
+          optimiser: {
+            beta1: params.beta1,
+            beta2: params.beta2,
+            epsilon: 1e-6,
+            weightDecay: params.weightDecay,
+            clipNorm: params.clipNorm,
+          },
+          augment: params.augment,
+          evaluateEvery: params.evaluateEvery ?? Math.max(1, Math.ceil(steps / 10)),
+          keep: params.keep,
+        },
+        {
+          metric: report.metric,
+          progress: (step, rate) => report.progress(step / steps, { step, total: steps, rate, unit: 'pairs' }),
+          note: report.note,
+          signal,
+          checkpoint,
+          checkpointEvery: params.checkpointEvery * 1000,
+        },
+      );
+
+      const pairsSeen = steps * batch;
+      const training = {
+        steps,
+        kept_step: result.keptStep,
+        batch,
+        pairs_seen: pairsSeen,
+        unique_pairs: Math.min(pairsSeen, rows.length),
+        flops: flopsPerMac * counts.macsPerPair * pairsSeen,
+        learning_rate: learningRate,
+        weight_decay: params.weightDecay,
+        seed,
+      };
+      await saveModel(outputs.model, { config, training, weights: result.weights });
+      await writeFile(outputs.metrics, result.rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+      const last = (metric: string): number | undefined => result.rows.findLast((row) => row.metric === metric)?.value;
+      const validated = last('validation_loss');
+      report.note(
+        `training loss ${last('loss')!.toFixed(3)}` +
+          (validated === undefined ? '' : `, validation loss ${validated.toFixed(3)} of ${Math.log(validation.length).toFixed(3)} by chance`),
+      );
+    } finally {
+      images.close();
+    }
+  },
+});
