@@ -120,7 +120,7 @@ function noteIssue(file: string, value: Json, issue: Issue, problems: Problems):
   problems.add({
     code: missing ? 'missing-key' : 'wrong-type',
     message: missing ? `${describePath(path.slice(0, -1))} needs ${name}: ${expected}` : `${name} must be ${expected}, not ${describeValue(given)}`,
-    at: { kind: 'file', file, pointer },
+    at: { kind: 'file', file, pointer, part: missing ? 'key' : 'value' },
     hint: given === null && !missing ? `write a value for ${name}, or leave the key out` : null,
   });
 }

@@ -52,6 +52,7 @@ class ValueReader {
   readonly #source: SourceFile;
   readonly #problems: Problems;
   #aliased = 0;
+  #bomb = false;
   #open: Node[] = [];
 
   constructor(source: SourceFile, problems: Problems) {
@@ -82,9 +83,9 @@ class ValueReader {
     this.#open.push(target);
     const value = this.read(target, pointer);
     this.#open.pop();
-    if (this.#open.length === 0 && this.#aliased > maxAliasedNodes) {
+    if (this.#open.length === 0 && this.#aliased > maxAliasedNodes && !this.#bomb) {
       this.#note('anchor-bomb', `aliases such as *${node.source} unfold to more than ${maxAliasedNodes} nodes`, node);
-      this.#aliased = 0;
+      this.#bomb = true;
     }
     return value;
   }

@@ -20,7 +20,7 @@ export function editDistance(a: string, b: string): number {
 export function closest(word: string, candidates: Iterable<string>): string | null {
   let best: string | null = null;
   let bestDistance = Infinity;
-  const allowed = Math.max(1, Math.floor(word.length / 3));
+  const allowed = word.length === 1 ? 0 : word.length < 4 ? 1 : Math.max(2, Math.floor(word.length / 3));
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - word.length) > allowed) continue;
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
