@@ -10,7 +10,7 @@ export interface NamedValue {
 
 /**
  * Metrics of one set of captions: count, mean, quantiles and largest number of tokens (without start and end), share of
- * captions truncated and of tokens kept at each context length. Quantiles interpolate between neighbours.
+ * captions truncated and of tokens kept at each context length. Quantiles are the value at place ⌊p·(n−1)⌋ of the sorted ones.
  * @param suffix appended to each name, for example `_train`
  */
 export function tokenStatistics(lengths: ArrayLike<number>, suffix = ''): NamedValue[] {
@@ -22,7 +22,7 @@ export function tokenStatistics(lengths: ArrayLike<number>, suffix = ''): NamedV
   const add = (metric: string, value: number): void => void metrics.push({ metric: metric + suffix, value });
   add('tokens_mean', sum / count);
   for (const percent of [50, 75, 90, 95, 99, 99.9]) {
-    add(`tokens_p${String(percent).replace('.', '_')}`, quantile(sorted, percent / 100));
+    add(`tokens_p${String(percent).replace('.', '_')}`, sorted[Math.floor((percent / 100) * (count - 1))]!);
   }
   add('tokens_max', sorted[count - 1]!);
   for (const context of contextLengths) {
@@ -37,10 +37,4 @@ export function tokenStatistics(lengths: ArrayLike<number>, suffix = ''): NamedV
     add(`tokens_kept_at_${context}`, sum === 0 ? 1 : kept / sum);
   }
   return metrics;
-}
-
-function quantile(sorted: Float64Array, share: number): number {
-  const at = share * (sorted.length - 1);
-  const low = sorted[Math.floor(at)]!;
-  return low + (at - Math.floor(at)) * (sorted[Math.ceil(at)]! - low);
 }

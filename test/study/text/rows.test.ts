@@ -79,7 +79,7 @@ describe('token statistics', () => {
     const metrics = new Map(tokenStatistics([14, 15, 30, 1], '_x').map(({ metric, value }) => [metric, value]));
     expect(metrics.get('captions_x')).toBe(4);
     expect(metrics.get('tokens_mean_x')).toBe(15);
-    expect(metrics.get('tokens_p50_x')).toBe(14.5);
+    expect(metrics.get('tokens_p50_x')).toBe(14);
     expect(metrics.get('tokens_max_x')).toBe(30);
     expect(metrics.get('truncated_at_16_x')).toBe(0.5);
     expect(metrics.get('tokens_kept_at_16_x')).toBe((14 + 14 + 14 + 1) / 60);
