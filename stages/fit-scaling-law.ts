@@ -56,12 +56,17 @@ export const stage = defineStage({
     };
     await writeFile(outputs.law, `${JSON.stringify(law, undefined, 2)}\n`);
     const chance = runs.find((run) => run.chance !== undefined)?.chance;
-    await writeFile(outputs.plot, plotScalingLaw(runs, fit, cost, { title: params.title, ...(chance === undefined ? {} : { chance }) }));
+    await writeFile(
+      outputs.plot,
+      plotScalingLaw(runs, fit, cost, { title: params.title, ...(chance === undefined ? {} : { chance }) }),
+    );
     const metrics = lawMetrics(fit, answers, leftOut.length);
     await writeFile(outputs.fit, metrics.map((row) => `${JSON.stringify(row)}\n`).join(''));
 
     const { starts } = fit;
-    report.note(`${points.length} runs, ${leftOut.length} left out; ${starts.agreeing} of ${starts.optimised} starts agree; ${samples.length} replicates`);
+    report.note(
+      `${points.length} runs, ${leftOut.length} left out; ${starts.agreeing} of ${starts.optimised} starts agree; ${samples.length} replicates`,
+    );
     if (fit.onBound.length > 0) report.note(`on a bound: ${fit.onBound.join(', ')}`);
     for (const sentence of sentences.toReversed()) report.note(sentence);
   },

@@ -39,8 +39,7 @@ export const stage = defineStage({
     if (params.vocabulary !== 'clip' && train.length === 0) {
       throw new Error('No caption belongs to the split "train", which a remapped vocabulary is made from; use vocabulary: clip.');
     }
-    const vocabulary =
-      params.vocabulary === 'clip' ? clipTokens : remapVocabulary(train, params.vocabulary, params.minimum);
+    const vocabulary = params.vocabulary === 'clip' ? clipTokens : remapVocabulary(train, params.vocabulary, params.minimum);
     const mapped = ids.map(mapTokens(vocabulary));
     const names = captions.map(({ id }) => id);
     const rows = tokenRows(mapped, vocabulary, params.context, params.overlong, names);

@@ -32,7 +32,12 @@ export function barChart(chart: BarChart): string {
   const all = [0, ...values, ...(reference === undefined ? [] : [reference.value])].filter(Number.isFinite);
   const y = makeScale('linear', all, 6, chart.y.min ?? (Math.min(...all) < 0 ? undefined : 0), chart.y.max);
   const legend = [
-    ...(chart.series.length > 1 ? chart.series.map(({ name }, i) => ({ name, key: element('rect', { x: 6, y: -6, width: 14, height: 12, fill: colourAt(i) }) })) : []),
+    ...(chart.series.length > 1
+      ? chart.series.map(({ name }, i) => ({
+          name,
+          key: element('rect', { x: 6, y: -6, width: 14, height: 12, fill: colourAt(i) }),
+        }))
+      : []),
     ...(reference === undefined ? [] : [{ name: reference.name, key: referenceLine(0, 26, 0) }]),
   ];
   const frame = { title: chart.title, subtitle: chart.subtitle, width, height, xLabel: chart.x, yLabel: chart.y.label, legend };
@@ -46,13 +51,26 @@ export function barChart(chart: BarChart): string {
       if (value === undefined || !Number.isFinite(value)) return '';
       const x = slot * category + slot * 0.12 + bar * i;
       const top = Math.min(down(value), down(0));
-      const rect = element('rect', { x: x + 0.5, y: top, width: Math.max(1, bar - 1), height: Math.abs(down(value) - down(0)), fill: colourAt(i) });
+      const rect = element('rect', {
+        x: x + 0.5,
+        y: top,
+        width: Math.max(1, bar - 1),
+        height: Math.abs(down(value) - down(0)),
+        fill: colourAt(i),
+      });
       return rect + errorBar(x + bar / 2, series.low?.[category], series.high?.[category], down);
     }),
   );
-  const line = reference === undefined || !Number.isFinite(reference.value) ? '' : referenceLine(0, box.width, down(reference.value));
+  const line =
+    reference === undefined || !Number.isFinite(reference.value) ? '' : referenceLine(0, box.width, down(reference.value));
   const names = chart.categories.map((name, i) =>
-    label(name, { x: box.left + slot * (i + 0.5), y: box.top + box.height + 17, 'font-size': 11.5, 'text-anchor': 'middle', opacity: 0.85 }),
+    label(name, {
+      x: box.left + slot * (i + 0.5),
+      y: box.top + box.height + 17,
+      'font-size': 11.5,
+      'text-anchor': 'middle',
+      opacity: 0.85,
+    }),
   );
   return document(frame, box, bars.join('') + line, yAxis(y, box) + baseline(box) + names.join(''));
 }
@@ -62,11 +80,25 @@ function colourAt(i: number): string {
 }
 
 function referenceLine(x1: number, x2: number, y: number): string {
-  return element('line', { x1, x2, y1: y, y2: y, stroke: 'currentColor', 'stroke-width': 1.4, 'stroke-dasharray': '5 4', opacity: 0.8 });
+  return element('line', {
+    x1,
+    x2,
+    y1: y,
+    y2: y,
+    stroke: 'currentColor',
+    'stroke-width': 1.4,
+    'stroke-dasharray': '5 4',
+    opacity: 0.8,
+  });
 }
 
 function errorBar(x: number, low: number | undefined, high: number | undefined, down: (value: number) => number): string {
   if (low === undefined || high === undefined || !Number.isFinite(low) || !Number.isFinite(high)) return '';
   const cap = (value: number): string => `M${coordinate(x - 4)} ${coordinate(down(value))}H${coordinate(x + 4)}`;
-  return element('path', { d: `M${coordinate(x)} ${coordinate(down(low))}V${coordinate(down(high))}${cap(low)}${cap(high)}`, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.3 });
+  return element('path', {
+    d: `M${coordinate(x)} ${coordinate(down(low))}V${coordinate(down(high))}${cap(low)}${cap(high)}`,
+    fill: 'none',
+    stroke: 'currentColor',
+    'stroke-width': 1.3,
+  });
 }

@@ -46,9 +46,23 @@ export function lineChart(chart: LineChart): string {
   const legend = chart.series
     .map((series, place) => ({ name: series.name, key: legendKey(series, place), shown: series.inLegend ?? true }))
     .filter(({ shown }) => shown);
-  const frame = { title: chart.title, subtitle: chart.subtitle, width, height, xLabel: chart.x.label, yLabel: chart.y.label, legend };
+  const frame = {
+    title: chart.title,
+    subtitle: chart.subtitle,
+    width,
+    height,
+    xLabel: chart.x.label,
+    yLabel: chart.y.label,
+    legend,
+  };
   const box = plotBox(frame, tickWidth(y));
-  const x = makeScale(kinds.x, visible.map((point) => point.x), Math.max(2, Math.floor(box.width / 80)), chart.x.min, chart.x.max);
+  const x = makeScale(
+    kinds.x,
+    visible.map((point) => point.x),
+    Math.max(2, Math.floor(box.width / 80)),
+    chart.x.min,
+    chart.x.max,
+  );
   const plot = chart.series.map((series, place) => drawSeries(series, place, x, y, box)).join('');
   return document(frame, box, plot, xAxis(x, box) + yAxis(y, box));
 }
@@ -78,7 +92,16 @@ function drawSeries(series: Series, place: number, x: Scale, y: Scale, box: Box)
   for (const run of runs) {
     if (series.band === true) parts.push(bandOf(run, colour));
     if (draw !== 'points' && run.length > 1) {
-      parts.push(element('path', { d: path(run), fill: 'none', stroke: colour, 'stroke-width': 2, 'stroke-dasharray': dash(series), 'stroke-linejoin': 'round' }));
+      parts.push(
+        element('path', {
+          d: path(run),
+          fill: 'none',
+          stroke: colour,
+          'stroke-width': 2,
+          'stroke-dasharray': dash(series),
+          'stroke-linejoin': 'round',
+        }),
+      );
     }
     for (const point of run) {
       if (series.band !== true) parts.push(errorBar(point, colour));
@@ -99,7 +122,12 @@ function bandOf(run: readonly Place[], colour: string): string {
 function errorBar({ x, low, high }: Place, colour: string): string {
   if (low === undefined || high === undefined) return '';
   const cap = (y: number): string => `M${coordinate(x - 4)} ${coordinate(y)}H${coordinate(x + 4)}`;
-  return element('path', { d: `M${coordinate(x)} ${coordinate(low)}V${coordinate(high)}${cap(low)}${cap(high)}`, fill: 'none', stroke: colour, 'stroke-width': 1.3 });
+  return element('path', {
+    d: `M${coordinate(x)} ${coordinate(low)}V${coordinate(high)}${cap(low)}${cap(high)}`,
+    fill: 'none',
+    stroke: colour,
+    'stroke-width': 1.3,
+  });
 }
 
 function path(points: readonly { readonly x: number; readonly y: number }[]): string {
@@ -130,9 +158,24 @@ function marker(shape: Shape, x: number, y: number, colour: string): string {
     case 'square':
       return element('rect', { x: x - 3.5, y: y - 3.5, width: 7, height: 7, ...style });
     case 'triangle':
-      return element('path', { d: `${path([{ x, y: y - 4.8 }, { x: x + 4.6, y: y + 3.4 }, { x: x - 4.6, y: y + 3.4 }])}Z`, ...style });
+      return element('path', {
+        d: `${path([
+          { x, y: y - 4.8 },
+          { x: x + 4.6, y: y + 3.4 },
+          { x: x - 4.6, y: y + 3.4 },
+        ])}Z`,
+        ...style,
+      });
     case 'diamond':
-      return element('path', { d: `${path([{ x, y: y - 5 }, { x: x + 5, y }, { x, y: y + 5 }, { x: x - 5, y }])}Z`, ...style });
+      return element('path', {
+        d: `${path([
+          { x, y: y - 5 },
+          { x: x + 5, y },
+          { x, y: y + 5 },
+          { x: x - 5, y },
+        ])}Z`,
+        ...style,
+      });
   }
 }
 
@@ -140,6 +183,9 @@ function legendKey(series: Series, place: number): string {
   const colour = colourOf(series, place);
   const draw = series.draw ?? 'both';
   const band = series.band === true ? element('rect', { x: 0, y: -6, width: 26, height: 12, fill: colour, opacity: 0.18 }) : '';
-  const line = draw === 'points' ? '' : element('line', { x1: 0, x2: 26, y1: 0, y2: 0, stroke: colour, 'stroke-width': 2, 'stroke-dasharray': dash(series) });
+  const line =
+    draw === 'points'
+      ? ''
+      : element('line', { x1: 0, x2: 26, y1: 0, y2: 0, stroke: colour, 'stroke-width': 2, 'stroke-dasharray': dash(series) });
   return band + line + (draw === 'line' ? '' : marker(shapeOf(series, place), 13, 0, colour));
 }

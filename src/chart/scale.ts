@@ -51,7 +51,8 @@ export function linearTicks(min: number, max: number, count: number): number[] {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999) ?? 10 * power;
   const ticks: number[] = [];
-  for (let k = Math.ceil(min / step - 1e-9); k * step <= max + step * 1e-9; k += 1) ticks.push(Number((k * step).toPrecision(12)));
+  for (let k = Math.ceil(min / step - 1e-9); k * step <= max + step * 1e-9; k += 1)
+    ticks.push(Number((k * step).toPrecision(12)));
   return ticks;
 }
 
@@ -77,7 +78,8 @@ export function formatNumber(value: number): string {
   if (value === 0) return '0';
   if (!Number.isFinite(value)) return String(value).replace('Infinity', '∞').replace('-', '−');
   const size = Math.abs(value);
-  if (size >= 1e-3 && size < 1e5) return Number(value.toPrecision(4)).toLocaleString('en-US', { maximumFractionDigits: 6 }).replace('-', '−');
+  if (size >= 1e-3 && size < 1e5)
+    return Number(value.toPrecision(4)).toLocaleString('en-US', { maximumFractionDigits: 6 }).replace('-', '−');
   const [digits = '', power = ''] = value.toExponential(2).split('e');
   const mantissa = String(Number(digits)).replace('-', '−');
   const exponent = String(Number(power)).replaceAll(/./g, (sign) => superscripts[sign] ?? sign);
@@ -85,5 +87,15 @@ export function formatNumber(value: number): string {
 }
 
 const superscripts: Readonly<Record<string, string>> = {
-  '-': '⁻', '0': '⁰', '1': '¹', '2': '²', '3': '³', '4': '⁴', '5': '⁵', '6': '⁶', '7': '⁷', '8': '⁸', '9': '⁹',
+  '-': '⁻',
+  '0': '⁰',
+  '1': '¹',
+  '2': '²',
+  '3': '³',
+  '4': '⁴',
+  '5': '⁵',
+  '6': '⁶',
+  '7': '⁷',
+  '8': '⁸',
+  '9': '⁹',
 };

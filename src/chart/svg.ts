@@ -2,7 +2,16 @@
 import { type Scale, formatNumber } from './scale.ts';
 
 /** Okabe and Ito's palette, told apart with any kind of colour blindness, without black and yellow; then two more. */
-export const palette: readonly string[] = ['#0072b2', '#e69f00', '#009e73', '#d55e00', '#cc79a7', '#56b4e9', '#7f7f7f', '#8c6d31'];
+export const palette: readonly string[] = [
+  '#0072b2',
+  '#e69f00',
+  '#009e73',
+  '#d55e00',
+  '#cc79a7',
+  '#56b4e9',
+  '#7f7f7f',
+  '#8c6d31',
+];
 
 export interface Axis {
   /** Shown beside the axis, with its unit, for example `compute (FLOP)`. */
@@ -74,7 +83,12 @@ export function plotBox(frame: Frame, yTickWidth: number): Box {
   const top = 14 + (frame.title === undefined ? 0 : 22) + (frame.subtitle === undefined ? 0 : 18);
   const left = 34 + yTickWidth;
   const legendWidth = frame.legend.length === 0 ? 16 : legendRoom(frame.legend);
-  return { left, top, width: frame.width - left - legendWidth, height: frame.height - top - (frame.xLabel === undefined ? 34 : 52) };
+  return {
+    left,
+    top,
+    width: frame.width - left - legendWidth,
+    height: frame.height - top - (frame.xLabel === undefined ? 34 : 52),
+  };
 }
 
 function legendRoom(legend: readonly LegendEntry[]): number {
@@ -96,11 +110,18 @@ export function document(frame: Frame, box: Box, plot: string, outside: string):
       : label(frame.xLabel, { x: box.left + box.width / 2, y: frame.height - 12, 'font-size': 12.5, 'text-anchor': 'middle' });
   const middle = box.top + box.height / 2;
   const yTitle = label(frame.yLabel, {
-    x: 17, y: middle, 'font-size': 12.5, 'text-anchor': 'middle', transform: `rotate(-90 17 ${coordinate(middle)})`,
+    x: 17,
+    y: middle,
+    'font-size': 12.5,
+    'text-anchor': 'middle',
+    transform: `rotate(-90 17 ${coordinate(middle)})`,
   });
   const entries = frame.legend.map(({ name, key }, i) =>
-    element('g', { transform: `translate(${coordinate(box.left + box.width + 14)} ${coordinate(box.top + 10 + 19 * i)})` },
-      key + label(shorten(name, 190, 12), { x: 32, y: 4, 'font-size': 12 })),
+    element(
+      'g',
+      { transform: `translate(${coordinate(box.left + box.width + 14)} ${coordinate(box.top + 10 + 19 * i)})` },
+      key + label(shorten(name, 190, 12), { x: 32, y: 4, 'font-size': 12 }),
+    ),
   );
   const clipped = element('svg', { x: box.left, y: box.top, width: box.width, height: box.height }, plot);
   const attributes = {
@@ -132,7 +153,10 @@ export function xAxis(scale: Scale, box: Box): string {
   const parts = scale.ticks.map((tick) => {
     const x = box.left + scale.place(tick) * box.width;
     const line = element('line', { x1: x, x2: x, y1: box.top, y2: box.top + box.height, stroke: 'currentColor', opacity: 0.12 });
-    return line + label(formatNumber(tick), { x, y: box.top + box.height + 17, 'font-size': 11.5, 'text-anchor': 'middle', opacity: 0.85 });
+    return (
+      line +
+      label(formatNumber(tick), { x, y: box.top + box.height + 17, 'font-size': 11.5, 'text-anchor': 'middle', opacity: 0.85 })
+    );
   });
   return parts.join('') + baseline(box);
 }
@@ -142,7 +166,9 @@ export function yAxis(scale: Scale, box: Box): string {
   const parts = scale.ticks.map((tick) => {
     const y = box.top + (1 - scale.place(tick)) * box.height;
     const line = element('line', { x1: box.left, x2: box.left + box.width, y1: y, y2: y, stroke: 'currentColor', opacity: 0.12 });
-    return line + label(formatNumber(tick), { x: box.left - 7, y: y + 4, 'font-size': 11.5, 'text-anchor': 'end', opacity: 0.85 });
+    return (
+      line + label(formatNumber(tick), { x: box.left - 7, y: y + 4, 'font-size': 11.5, 'text-anchor': 'end', opacity: 0.85 })
+    );
   });
   return parts.join('');
 }

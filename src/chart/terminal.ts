@@ -32,23 +32,36 @@ const marks = '●■▲◆○□△◇';
 export function terminalPlot(plot: TerminalPlot): string {
   const { columns = 76, rows = 18 } = plot;
   const kinds = { x: plot.x.scale ?? 'linear', y: plot.y.scale ?? 'linear' } as const;
-  const points = plot.series.flatMap((series) => series.points).filter(({ x, y }) => showable(kinds.x, x) && showable(kinds.y, y));
+  const points = plot.series
+    .flatMap((series) => series.points)
+    .filter(({ x, y }) => showable(kinds.x, x) && showable(kinds.y, y));
   const height = Math.max(4, rows - 3 - plot.series.length);
-  const y = makeScale(kinds.y, points.map((point) => point.y), Math.max(2, Math.floor(height / 3)));
+  const y = makeScale(
+    kinds.y,
+    points.map((point) => point.y),
+    Math.max(2, Math.floor(height / 3)),
+  );
   const labels = y.ticks.map(formatNumber);
   const margin = Math.max(0, ...labels.map((text) => text.length)) + 1;
   const width = Math.max(10, columns - margin - 1);
-  const x = makeScale(kinds.x, points.map((point) => point.x), Math.max(2, Math.floor(width / 14)));
+  const x = makeScale(
+    kinds.x,
+    points.map((point) => point.x),
+    Math.max(2, Math.floor(width / 14)),
+  );
   const grid = Array.from({ length: height }, () => Array.from({ length: width }, () => ' '));
   const row = (value: number): number => Math.round((1 - y.place(value)) * (height - 1));
   const column = (value: number): number => Math.round(x.place(value) * (width - 1));
   plot.series.forEach((series, i) => {
     for (const point of series.points) {
-      if (showable(kinds.x, point.x) && showable(kinds.y, point.y)) grid[row(point.y)]![column(point.x)] = marks[i % marks.length]!;
+      if (showable(kinds.x, point.x) && showable(kinds.y, point.y))
+        grid[row(point.y)]![column(point.x)] = marks[i % marks.length]!;
     }
   });
   const tickAt = new Map(y.ticks.map((tick, i) => [row(tick), labels[i]!]));
-  const body = grid.map((cells, i) => `${(tickAt.get(i) ?? '').padStart(margin)}${tickAt.has(i) ? '┤' : '│'}${cells.join('')}`.trimEnd());
+  const body = grid.map((cells, i) =>
+    `${(tickAt.get(i) ?? '').padStart(margin)}${tickAt.has(i) ? '┤' : '│'}${cells.join('')}`.trimEnd(),
+  );
   const axis = Array.from({ length: width }, () => '─');
   let ticks = '';
   for (const tick of x.ticks) {

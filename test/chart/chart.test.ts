@@ -11,8 +11,25 @@ const chart: LineChart = {
   x: { label: 'compute (FLOP)', scale: 'log' },
   y: { label: 'loss (nats)' },
   series: [
-    { name: 'd16l1', points: [{ x: 1e9, y: 3, low: 2.9, high: 3.2 }, { x: 1e10, y: 2.5 }, { x: 1e11, y: 2.2 }] },
-    { name: 'a & b', points: [{ x: 1e9, y: 3.5 }, { x: 0, y: 3 }, { x: 1e10, y: NaN }, { x: 1e11, y: 2 }], draw: 'line', dashed: true },
+    {
+      name: 'd16l1',
+      points: [
+        { x: 1e9, y: 3, low: 2.9, high: 3.2 },
+        { x: 1e10, y: 2.5 },
+        { x: 1e11, y: 2.2 },
+      ],
+    },
+    {
+      name: 'a & b',
+      points: [
+        { x: 1e9, y: 3.5 },
+        { x: 0, y: 3 },
+        { x: 1e10, y: NaN },
+        { x: 1e11, y: 2 },
+      ],
+      draw: 'line',
+      dashed: true,
+    },
   ],
 };
 
@@ -41,7 +58,15 @@ describe('ticks', () => {
 
   it('are written as people write them', () => {
     expect([0, 0.25, 1000, 12345, 1e5, 1e9, 2.5e-7, -3, NaN].map(formatNumber)).toEqual([
-      '0', '0.25', '1,000', '12,350', '10⁵', '10⁹', '2.5×10⁻⁷', '−3', 'NaN',
+      '0',
+      '0.25',
+      '1,000',
+      '12,350',
+      '10⁵',
+      '10⁹',
+      '2.5×10⁻⁷',
+      '−3',
+      'NaN',
     ]);
   });
 });
@@ -61,7 +86,10 @@ describe('charts', () => {
     const bars = barChart({
       categories: ['R@1', 'R@5'],
       y: { label: 'recall' },
-      series: [{ name: 'model', values: [0.2, 0.5], low: [0.1, 0.4], high: [0.3, 0.6] }, { name: 'other', values: [0.1, NaN] }],
+      series: [
+        { name: 'model', values: [0.2, 0.5], low: [0.1, 0.4], high: [0.3, 0.6] },
+        { name: 'other', values: [0.1, NaN] },
+      ],
       reference: { value: 0.05, name: 'chance' },
     });
     expect(bars.match(/<rect/g)).toHaveLength(5); // three bars, two legend keys

@@ -6,7 +6,14 @@ import type { GatheredCell } from '../../src/stage.ts';
 import { stage } from '../../stages/fit-scaling-law.ts';
 
 interface Outcome {
-  law: { alpha: number; beta: number; E: number; points: unknown[]; leftOut: { cell: string; reason: string }[]; answers: { sentence: string }[] };
+  law: {
+    alpha: number;
+    beta: number;
+    E: number;
+    points: unknown[];
+    leftOut: { cell: string; reason: string }[];
+    answers: { sentence: string }[];
+  };
   svg: string;
   metrics: Map<string, number>;
   notes: string[];
@@ -19,7 +26,12 @@ async function run(files: readonly (string | null)[], params: object = {}): Prom
     files.map(async (text, i): Promise<GatheredCell> => {
       const path = join(at, `cell-${i}.jsonl`);
       if (text !== null) await writeFile(path, text);
-      return { point: {}, cell: `evaluate[size=${i}]`, path: text === null ? null : path, status: text === null ? 'failed' : 'done' };
+      return {
+        point: {},
+        cell: `evaluate[size=${i}]`,
+        path: text === null ? null : path,
+        status: text === null ? 'failed' : 'done',
+      };
     }),
   );
   const notes: string[] = [];
@@ -35,7 +47,10 @@ async function run(files: readonly (string | null)[], params: object = {}): Prom
     backend: 'auto',
     projectRoot: at,
   });
-  const rows = (await readFile(outputs.fit, 'utf8')).trim().split('\n').map((row) => JSON.parse(row) as { metric: string; value: number });
+  const rows = (await readFile(outputs.fit, 'utf8'))
+    .trim()
+    .split('\n')
+    .map((row) => JSON.parse(row) as { metric: string; value: number });
   return {
     law: JSON.parse(await readFile(outputs.law, 'utf8')) as Outcome['law'],
     svg: await readFile(outputs.plot, 'utf8'),
@@ -46,7 +61,14 @@ async function run(files: readonly (string | null)[], params: object = {}): Prom
 
 function cell(n: number, d: number, changes: Record<string, unknown> = {}): string {
   const loss = 1.2 + 40 * n ** -0.4 + 30 * d ** -0.35;
-  const values = { loss, loss_chance: Math.log(64), non_embedding_parameters: n, pairs_seen: d, macs_per_pair: 3 * n ** 0.95, ...changes };
+  const values = {
+    loss,
+    loss_chance: Math.log(64),
+    non_embedding_parameters: n,
+    pairs_seen: d,
+    macs_per_pair: 3 * n ** 0.95,
+    ...changes,
+  };
   const lines = Object.entries(values).map(([metric, value]) => JSON.stringify({ metric, value }));
   return [JSON.stringify({ metric: 'loss', value: 99, step: 0 }), ...lines].join('\n');
 }
@@ -70,7 +92,13 @@ describe('fit-scaling-law', () => {
   });
 
   it('names cells that are missing or whose loss is not finite', async () => {
-    const broken = [null, cell(5e3, 4e3, { loss: 'NaN' }), cell(5e3, 4e3, { loss: null }), cell(5e3, 4e3, { pairs_seen: 0 }), '{"metric":"loss","value":1}\n'];
+    const broken = [
+      null,
+      cell(5e3, 4e3, { loss: 'NaN' }),
+      cell(5e3, 4e3, { loss: null }),
+      cell(5e3, 4e3, { pairs_seen: 0 }),
+      '{"metric":"loss","value":1}\n',
+    ];
     const { law, notes, metrics } = await run([...cells, ...broken]);
     expect(law.leftOut).toEqual([
       { cell: 'evaluate[size=12]', reason: 'failed' },
@@ -90,7 +118,10 @@ describe('fit-scaling-law', () => {
     const dropped = await run(cells, { dropHighest: 2, compute: [1e9, 1e10, 1e11] });
     expect(dropped.law.points).toHaveLength(10);
     expect(dropped.law.answers).toHaveLength(3);
-    const other = await run(cells.map((text) => text.replaceAll('"loss"', '"validation_loss"')), { loss: 'validation_loss' });
+    const other = await run(
+      cells.map((text) => text.replaceAll('"loss"', '"validation_loss"')),
+      { loss: 'validation_loss' },
+    );
     expect(other.law.alpha).toBeCloseTo(0.4, 5);
   });
 

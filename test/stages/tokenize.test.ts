@@ -5,7 +5,10 @@ import { describe, expect, it } from 'vitest';
 import { stage } from '../../stages/tokenize.ts';
 import { openTokens } from '../../src/study/text/token-file.ts';
 
-async function run(lines: readonly string[], params: object): Promise<{ folder: string; metrics: Map<string, number>; notes: string[] }> {
+async function run(
+  lines: readonly string[],
+  params: object,
+): Promise<{ folder: string; metrics: Map<string, number>; notes: string[] }> {
   const at = await mkdtemp(join(tmpdir(), 'tokenize-'));
   const folder = join(at, 'tokens');
   await mkdir(folder);
@@ -23,7 +26,9 @@ async function run(lines: readonly string[], params: object): Promise<{ folder: 
     projectRoot: at,
   });
   const rows = (await readFile(join(at, 'lengths.jsonl'), 'utf8')).trim().split('\n');
-  const metrics = new Map(rows.map((row) => JSON.parse(row) as { metric: string; value: number }).map((row) => [row.metric, row.value]));
+  const metrics = new Map(
+    rows.map((row) => JSON.parse(row) as { metric: string; value: number }).map((row) => [row.metric, row.value]),
+  );
   return { folder, metrics, notes };
 }
 

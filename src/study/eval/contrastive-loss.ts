@@ -21,7 +21,8 @@ export interface ContrastiveLoss {
 export function contrastiveLoss(pairs: EmbeddingPairs, logitScale: number, pool: number, seed = 1): ContrastiveLoss {
   const count = pairCount(pairs);
   if (count === 0) throw new RangeError('There is no loss without pairs.');
-  if (!(logitScale > 0 && Number.isFinite(logitScale))) throw new RangeError(`The logit scale is ${logitScale}; it must be positive.`);
+  if (!(logitScale > 0 && Number.isFinite(logitScale)))
+    throw new RangeError(`The logit scale is ${logitScale}; it must be positive.`);
   const pools = seededPools(count, pool, seed);
   const losses = pools.map((rows) => {
     const image = gatherRows(pairs.image, pairs.width, rows);
@@ -29,7 +30,12 @@ export function contrastiveLoss(pairs: EmbeddingPairs, logitScale: number, pool:
     return poolLoss(image, text, pairs.width, logitScale);
   });
   const size = pools[0]!.length;
-  return { loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length, chance: Math.log(size), pool: size, pools: pools.length };
+  return {
+    loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length,
+    chance: Math.log(size),
+    pool: size,
+    pools: pools.length,
+  };
 }
 
 function poolLoss(image: Float64Array, text: Float64Array, width: number, scale: number): number {

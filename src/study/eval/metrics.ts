@@ -32,7 +32,10 @@ export function retrievalMetrics(scores: RetrievalScores, suffix = ''): NamedVal
     add(`recall_at_${cutoff}`, (there + back) / 2);
     add(`chance_at_${cutoff}`, scores.chance[cutoff]);
   }
-  for (const [name, direction] of [['image_to_text', scores.imageToText], ['text_to_image', scores.textToImage]] as const) {
+  for (const [name, direction] of [
+    ['image_to_text', scores.imageToText],
+    ['text_to_image', scores.textToImage],
+  ] as const) {
     add(`${name}_median_rank`, direction.medianRank);
     add(`${name}_mean_reciprocal_rank`, direction.meanReciprocalRank);
   }

@@ -49,7 +49,12 @@ export interface RetrievalOptions {
 export function retrievalRanks(pairs: EmbeddingPairs, positives?: Positives): Ranks {
   const count = pairCount(pairs);
   const all = Int32Array.from({ length: count }, (_, i) => i);
-  return ranksOf(gatherRows(pairs.image, pairs.width, all), gatherRows(pairs.text, pairs.width, all), pairs.width, positives ?? positivesByKeys(count));
+  return ranksOf(
+    gatherRows(pairs.image, pairs.width, all),
+    gatherRows(pairs.text, pairs.width, all),
+    pairs.width,
+    positives ?? positivesByKeys(count),
+  );
 }
 
 function ranksOf(image: Float64Array, text: Float64Array, width: number, positives: Positives): Ranks {
@@ -140,7 +145,8 @@ export function scoreRetrieval(pairs: EmbeddingPairs, options: RetrievalOptions 
 
 /** Disjoint pools of `size` rows out of `count`, in a seeded order; rows that fill no pool are left out. One pool of all rows when there are fewer. */
 export function seededPools(count: number, size: number, seed: number): Int32Array[] {
-  if (!Number.isInteger(size) || size < 1) throw new RangeError(`A pool of ${size} candidates is impossible; use a whole number from 1.`);
+  if (!Number.isInteger(size) || size < 1)
+    throw new RangeError(`A pool of ${size} candidates is impossible; use a whole number from 1.`);
   const random = randomOf('pools', seed);
   const order = Int32Array.from({ length: count }, (_, i) => i);
   for (let i = count - 1; i > 0; i -= 1) {
@@ -148,7 +154,9 @@ export function seededPools(count: number, size: number, seed: number): Int32Arr
     [order[i], order[j]] = [order[j]!, order[i]!];
   }
   const whole = Math.min(size, count);
-  return Array.from({ length: Math.max(1, Math.floor(count / whole)) }, (_, pool) => order.slice(pool * whole, (pool + 1) * whole));
+  return Array.from({ length: Math.max(1, Math.floor(count / whole)) }, (_, pool) =>
+    order.slice(pool * whole, (pool + 1) * whole),
+  );
 }
 
 /** Recall, median and reciprocal rank of ranks. */

@@ -21,7 +21,10 @@ export function pairCount({ image, text, width }: EmbeddingPairs): number {
   if (image.length !== text.length || image.length % width !== 0) {
     throw new EmbeddingError(`${image.length} image and ${text.length} text numbers are not [count, ${width}] both.`);
   }
-  for (const [name, values] of [['image', image], ['text', text]] as const) {
+  for (const [name, values] of [
+    ['image', image],
+    ['text', text],
+  ] as const) {
     const wrong = values.findIndex((value) => !Number.isFinite(value));
     if (wrong >= 0) throw new EmbeddingError(`The ${name} embedding of row ${Math.floor(wrong / width)} holds ${values[wrong]}.`);
   }
@@ -91,7 +94,14 @@ function multiply(
       const q1 = q0 + width;
       const q2 = q1 + width;
       const q3 = q2 + width;
-      let s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
+      let s00 = 0,
+        s01 = 0,
+        s02 = 0,
+        s03 = 0,
+        s10 = 0,
+        s11 = 0,
+        s12 = 0,
+        s13 = 0;
       for (let k = 0; k < width; k += 1) {
         const a0 = a[p0 + k]!;
         const a1 = a[p1 + k]!;
@@ -120,6 +130,7 @@ function multiply(
     }
   }
   for (let i = 0; i < rows; i += 1) {
-    for (let j = i < evenRows ? evenColumns : 0; j < columns; j += 1) out[i * columns + j] = product(a, top + i, b, left + j, width);
+    for (let j = i < evenRows ? evenColumns : 0; j < columns; j += 1)
+      out[i * columns + j] = product(a, top + i, b, left + j, width);
   }
 }

@@ -30,7 +30,9 @@ export function bootstrapParameters(
     const distinct = (key: 'n' | 'd'): number => new Set(drawn.map((point) => point[key])).size;
     if (drawn.length < parameterCount || distinct('n') < 2 || distinct('d') < 2) continue;
     const objective = problem.objective(weights);
-    const minima = starts.map((start) => minimise(objective, start, problem.box, { iterations: 200, tolerance: 1e-9, restarts: 1 }));
+    const minima = starts.map((start) =>
+      minimise(objective, start, problem.box, { iterations: 200, tolerance: 1e-9, restarts: 1 }),
+    );
     const best = minima.reduce((p, q) => (q.value < p.value ? q : p));
     samples.push(problem.parameters(best.x));
   }

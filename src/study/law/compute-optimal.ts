@@ -59,12 +59,17 @@ export function computeOptimum(law: ChinchillaParameters, cost: CostLaw, compute
 
 /** The optimum with percentile intervals over the fit's replicates. */
 export function answerForCompute(fit: ScalingLawFit, cost: CostLaw, compute: number): ComputeAnswer {
-  if (!(compute > 0 && Number.isFinite(compute))) throw new ScalingLawError('bad-option', `Compute is ${compute}; it must be positive FLOP.`);
+  if (!(compute > 0 && Number.isFinite(compute)))
+    throw new ScalingLawError('bad-option', `Compute is ${compute}; it must be positive FLOP.`);
   const optimum = computeOptimum(fit, cost, compute);
   const replicates = fit.samples.map((sample) => computeOptimum(sample, cost, compute));
   const sizes = [...new Set(fit.points.map(({ n }) => n))].sort((a, b) => a - b);
   const distance = (n: number): number => Math.abs(Math.log(n / optimum.n));
-  const of = (key: 'n' | 'd' | 'loss'): Interval => percentileInterval(replicates.map((replicate) => replicate[key]), fit.level);
+  const of = (key: 'n' | 'd' | 'loss'): Interval =>
+    percentileInterval(
+      replicates.map((replicate) => replicate[key]),
+      fit.level,
+    );
   return {
     ...optimum,
     ...(replicates.length > 0 ? { interval: { n: of('n'), d: of('d'), loss: of('loss') } } : {}),
@@ -75,7 +80,13 @@ export function answerForCompute(fit: ScalingLawFit, cost: CostLaw, compute: num
 
 /** Loss foretold for a size and a number of samples, with a percentile interval over the fit's replicates. */
 export function predictWithInterval(fit: ScalingLawFit, n: number, d: number): { loss: number; interval?: Interval } {
-  const interval = fit.samples.length > 0 ? percentileInterval(fit.samples.map((sample) => predictLoss(sample, n, d)), fit.level) : undefined;
+  const interval =
+    fit.samples.length > 0
+      ? percentileInterval(
+          fit.samples.map((sample) => predictLoss(sample, n, d)),
+          fit.level,
+        )
+      : undefined;
   return { loss: predictLoss(fit, n, d), ...(interval === undefined ? {} : { interval }) };
 }
 

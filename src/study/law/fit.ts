@@ -126,7 +126,11 @@ function startGrid(): number[][] {
 }
 
 /** The best starts by objective: half of them overall, half the best of each pair of exponents, so that all basins are tried. */
-function screen(grid: readonly Float64Array[], objective: ReturnType<ReturnType<typeof centredProblem>['objective']>, count: number): Float64Array[] {
+function screen(
+  grid: readonly Float64Array[],
+  objective: ReturnType<ReturnType<typeof centredProblem>['objective']>,
+  count: number,
+): Float64Array[] {
   const scratch = new Float64Array(5);
   const ranked = grid.map((x) => ({ x, value: objective(x, scratch) })).sort((p, q) => p.value - q.value);
   const exponents = new Set<string>();

@@ -29,7 +29,11 @@ export function isoFlop(runs: readonly IsoFlopRun[]): IsoFlopResult {
   const found = budgets.filter((budget) => budget.optimum !== undefined);
   if (found.length < 2) return { budgets };
   const x = found.map(({ compute }) => Math.log(compute));
-  const slope = (key: 'n' | 'd'): number => leastSquares(x.map((value) => [1, value]), found.map(({ optimum }) => Math.log(optimum![key])))[1]!;
+  const slope = (key: 'n' | 'd'): number =>
+    leastSquares(
+      x.map((value) => [1, value]),
+      found.map(({ optimum }) => Math.log(optimum![key])),
+    )[1]!;
   return { budgets, exponents: { n: slope('n'), d: slope('d') } };
 }
 
@@ -50,12 +54,18 @@ function oneBudget(runs: readonly IsoFlopRun[]): IsoFlopBudget {
   if (new Set(sizes).size < 3) return { ...base, reason: 'fewer than three sizes' };
   const centre = sizes.reduce((sum, value) => sum + value, 0) / sizes.length;
   const rows = sizes.map((value) => [1, value - centre, (value - centre) ** 2]);
-  const [c0 = 0, c1 = 0, c2 = 0] = leastSquares(rows, runs.map(({ loss }) => loss));
+  const [c0 = 0, c1 = 0, c2 = 0] = leastSquares(
+    rows,
+    runs.map(({ loss }) => loss),
+  );
   if (!(c2 > 0)) return { ...base, reason: 'no minimum' };
   const bottom = centre - c1 / (2 * c2);
   if (bottom < Math.min(...sizes) || bottom > Math.max(...sizes)) return { ...base, reason: 'minimum at an edge' };
   // Samples at the optimum: log-linear in ln N along the budget.
-  const [d0 = 0, d1 = 0] = leastSquares(sizes.map((value) => [1, value - centre]), runs.map(({ d }) => Math.log(d)));
+  const [d0 = 0, d1 = 0] = leastSquares(
+    sizes.map((value) => [1, value - centre]),
+    runs.map(({ d }) => Math.log(d)),
+  );
   return { ...base, optimum: { n: Math.exp(bottom), d: Math.exp(d0 + d1 * (bottom - centre)), loss: c0 - (c1 * c1) / (4 * c2) } };
 }
 

@@ -5,7 +5,11 @@ import type { LawQuantity, ScalingLawFit } from './fit.ts';
 const quantities: readonly LawQuantity[] = ['A', 'B', 'E', 'alpha', 'beta', 'a'];
 
 /** Parameters with `_low` and `_high`, quality of the fit, and the answer of the first budget (names `optimal_…`). */
-export function lawMetrics(fit: ScalingLawFit, answers: readonly ComputeAnswer[], leftOut: number): { metric: string; value: number }[] {
+export function lawMetrics(
+  fit: ScalingLawFit,
+  answers: readonly ComputeAnswer[],
+  leftOut: number,
+): { metric: string; value: number }[] {
   const metrics: { metric: string; value: number }[] = [];
   const add = (metric: string, value: number): void => void metrics.push({ metric, value });
   for (const name of quantities) {
@@ -25,7 +29,11 @@ export function lawMetrics(fit: ScalingLawFit, answers: readonly ComputeAnswer[]
   const answer = answers[0];
   if (answer !== undefined) {
     add('optimal_compute', answer.compute);
-    for (const [key, name] of [['n', 'optimal_parameters'], ['d', 'optimal_pairs'], ['loss', 'optimal_loss']] as const) {
+    for (const [key, name] of [
+      ['n', 'optimal_parameters'],
+      ['d', 'optimal_pairs'],
+      ['loss', 'optimal_loss'],
+    ] as const) {
       add(name, answer[key]);
       if (answer.interval !== undefined) {
         add(`${name}_low`, answer.interval[key][0]);

@@ -56,7 +56,10 @@ function descend(objective: Objective, start: Float64Array, box: Box, iterations
   let iteration = 0;
   for (; iteration < iterations; iteration += 1) {
     // A parameter at its bound whose gradient pushes further outwards stays there.
-    const free = Array.from({ length: size }, (_, i) => !(x[i]! <= box.lower[i]! && gradient[i]! > 0) && !(x[i]! >= box.upper[i]! && gradient[i]! < 0));
+    const free = Array.from(
+      { length: size },
+      (_, i) => !(x[i]! <= box.lower[i]! && gradient[i]! > 0) && !(x[i]! >= box.upper[i]! && gradient[i]! < 0),
+    );
     const direction = descentDirection(metric, gradient, free);
     const slope = dot(direction, gradient);
     if (!(slope < 0)) {
@@ -144,9 +147,7 @@ function evaluate(objective: Objective, x: Float64Array, gradient: Float64Array)
 }
 
 function descentDirection(metric: Float64Array[], gradient: Float64Array, free: readonly boolean[]): Float64Array {
-  return gradient.map((_, i) =>
-    free[i] ? -metric[i]!.reduce((sum, h, j) => (free[j] ? sum + h * gradient[j]! : sum), 0) : 0,
-  );
+  return gradient.map((_, i) => (free[i] ? -metric[i]!.reduce((sum, h, j) => (free[j] ? sum + h * gradient[j]! : sum), 0) : 0));
 }
 
 /** BFGS update of the inverse Hessian; skipped where the curvature along the step is not positive. */

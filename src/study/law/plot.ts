@@ -20,7 +20,12 @@ export interface LawPlotOptions {
 }
 
 /** SVG text. Points are runs, curves the law at each size, the dashed line the least loss at each compute with its interval. */
-export function plotScalingLaw(runs: readonly PlottedRun[], fit: ScalingLawFit, cost: CostLaw, options: LawPlotOptions = {}): string {
+export function plotScalingLaw(
+  runs: readonly PlottedRun[],
+  fit: ScalingLawFit,
+  cost: CostLaw,
+  options: LawPlotOptions = {},
+): string {
   const sizes = [...new Set(runs.map(({ n }) => n))].sort((a, b) => a - b);
   const compute = runs.map((run) => run.compute);
   const from = Math.min(...compute);
@@ -31,7 +36,13 @@ export function plotScalingLaw(runs: readonly PlottedRun[], fit: ScalingLawFit, 
     const curve = logSteps(Math.min(...own.map((run) => run.compute)), Math.max(...own.map((run) => run.compute)), 40);
     return [
       { name: `N = ${formatNumber(n)}`, colour, draw: 'points', points: own.map((run) => ({ x: run.compute, y: run.loss })) },
-      { name: `law at ${n}`, colour, draw: 'line', inLegend: false, points: curve.map((c) => ({ x: c, y: predictLoss(fit, n, c / perSample) })) },
+      {
+        name: `law at ${n}`,
+        colour,
+        draw: 'line',
+        inLegend: false,
+        points: curve.map((c) => ({ x: c, y: predictLoss(fit, n, c / perSample) })),
+      },
     ];
   });
   const frontier = logSteps(from, to, 60).map((c) => {

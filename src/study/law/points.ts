@@ -36,24 +36,37 @@ export function usablePoints(points: readonly ScalingPoint[], dropHighest: numbe
     for (const name of ['n', 'd', 'loss'] as const) {
       const value = point[name];
       if (!(Number.isFinite(value) && value > 0)) {
-        throw new ScalingLawError('bad-point', `Point ${index} has ${name} = ${String(value)}; a law needs finite, positive numbers.`);
+        throw new ScalingLawError(
+          'bad-point',
+          `Point ${index} has ${name} = ${String(value)}; a law needs finite, positive numbers.`,
+        );
       }
     }
   });
   if (!Number.isInteger(dropHighest) || dropHighest < 0) {
     throw new ScalingLawError('bad-option', `dropHighest is ${dropHighest}; it must be a whole number from 0.`);
   }
-  const limit = dropHighest === 0 ? Infinity : points.map(({ loss }) => loss).sort((a, b) => b - a)[dropHighest - 1] ?? -Infinity;
+  const limit =
+    dropHighest === 0 ? Infinity : (points.map(({ loss }) => loss).sort((a, b) => b - a)[dropHighest - 1] ?? -Infinity);
   const kept = points.filter(({ loss }) => loss < limit);
   if (kept.length < parameterCount) {
     const dropped = kept.length < points.length ? ` (${points.length - kept.length} dropped as highest)` : '';
-    throw new ScalingLawError('too-few-points', `${kept.length} points${dropped} cannot fix ${parameterCount} parameters; run more cells.`);
+    throw new ScalingLawError(
+      'too-few-points',
+      `${kept.length} points${dropped} cannot fix ${parameterCount} parameters; run more cells.`,
+    );
   }
   if (new Set(kept.map(({ n }) => n)).size < 2) {
-    throw new ScalingLawError('one-size', `All points have ${kept[0]?.n} parameters: nothing shows how the loss falls with size.`);
+    throw new ScalingLawError(
+      'one-size',
+      `All points have ${kept[0]?.n} parameters: nothing shows how the loss falls with size.`,
+    );
   }
   if (new Set(kept.map(({ d }) => d)).size < 2) {
-    throw new ScalingLawError('one-duration', `All points have seen ${kept[0]?.d} samples: nothing shows how the loss falls with data.`);
+    throw new ScalingLawError(
+      'one-duration',
+      `All points have seen ${kept[0]?.d} samples: nothing shows how the loss falls with data.`,
+    );
   }
   return kept;
 }

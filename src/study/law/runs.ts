@@ -49,7 +49,15 @@ export async function collectRuns(cells: readonly RunCell[], names: RunMetricNam
     const d = metrics.get(names.d)!;
     const flopsPerSample = 6 * metrics.get(names.macs)!;
     const chance = metrics.get(`${names.loss}_chance`);
-    runs.push({ cell, n, d, loss: metrics.get(names.loss)!, flopsPerSample, compute: flopsPerSample * d, ...(chance === undefined ? {} : { chance }) });
+    runs.push({
+      cell,
+      n,
+      d,
+      loss: metrics.get(names.loss)!,
+      flopsPerSample,
+      compute: flopsPerSample * d,
+      ...(chance === undefined ? {} : { chance }),
+    });
   }
   return { runs, leftOut };
 }

@@ -29,7 +29,9 @@ export const specialIds = 4;
  */
 export function remapVocabulary(captions: Iterable<ArrayLike<number>>, size: number, minimum = 2): TokenVocabulary {
   if (!Number.isInteger(size) || size <= specialIds) {
-    throw new RangeError(`A vocabulary of ${size} ids has no room for tokens: ${specialIds} are special (pad, unknown, start, end).`);
+    throw new RangeError(
+      `A vocabulary of ${size} ids has no room for tokens: ${specialIds} are special (pad, unknown, start, end).`,
+    );
   }
   const counts = new Uint32Array(clipVocabularySize);
   for (const ids of captions) for (let i = 0; i < ids.length; i += 1) counts[ids[i]!]! += 1;

@@ -42,10 +42,13 @@ export async function openTokens(folder: string): Promise<TokenFile> {
   const lengths = new Uint16Array(await aligned(folder, 'lengths.bin', head.count, 2));
   const wrong = ids.findIndex((id) => id < 0 || id >= head.vocabulary);
   if (wrong >= 0) {
-    throw new TokenFileError(`${join(folder, 'ids.bin')}: id ${ids[wrong]} in row ${Math.floor(wrong / head.context)} is not below ${head.vocabulary}.`);
+    throw new TokenFileError(
+      `${join(folder, 'ids.bin')}: id ${ids[wrong]} in row ${Math.floor(wrong / head.context)} is not below ${head.vocabulary}.`,
+    );
   }
   const long = lengths.findIndex((length) => length < 2 || length > head.context);
-  if (long >= 0) throw new TokenFileError(`${join(folder, 'lengths.bin')}: row ${long} has ${lengths[long]} tokens of ${head.context}.`);
+  if (long >= 0)
+    throw new TokenFileError(`${join(folder, 'lengths.bin')}: row ${long} has ${lengths[long]} tokens of ${head.context}.`);
   return { ...head, ids, lengths };
 }
 
@@ -95,7 +98,7 @@ async function aligned(folder: string, name: string, items: number, width: 2 | 4
     throw new TokenFileError(`${join(folder, name)} has ${bytes.length} bytes; tokens.json asks for ${items * width}.`);
   }
   const copy = Buffer.from(new Uint8Array(bytes).buffer);
-  if (endianness() === 'BE') (width === 4 ? copy.swap32() : copy.swap16());
+  if (endianness() === 'BE') width === 4 ? copy.swap32() : copy.swap16();
   return copy.buffer.slice(copy.byteOffset, copy.byteOffset + copy.length);
 }
 

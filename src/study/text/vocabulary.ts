@@ -60,7 +60,9 @@ function readMerges(): Buffer {
   const literal = cutMerges(bytes);
   const digest = createHash('sha256').update(literal).digest('hex');
   if (digest !== expectedSha256) {
-    throw new VocabularyError(`${file} does not hold CLIP's ${mergeCount} merges (sha256 ${digest}, expected ${expectedSha256}).`);
+    throw new VocabularyError(
+      `${file} does not hold CLIP's ${mergeCount} merges (sha256 ${digest}, expected ${expectedSha256}).`,
+    );
   }
   return literal;
 }
@@ -119,7 +121,8 @@ function parseVocabulary(literal: Buffer): Vocabulary {
   joined.reset();
   const endLine = (): void => {
     const known = tokens.get(part.first, part.second);
-    if (known < 0 || left[token]! < 0) throw new VocabularyError(`Merge ${token - firstMerge} joins symbols that no earlier merge made.`);
+    if (known < 0 || left[token]! < 0)
+      throw new VocabularyError(`Merge ${token - firstMerge} joins symbols that no earlier merge made.`);
     right[token] = known;
     pairs.set(left[token]!, known, token);
     tokens.set(joined.first, joined.second, token);

@@ -58,7 +58,12 @@ describe('retrieval ranks', () => {
   });
 
   it('are those of a plain sort, at sizes beside the tiles', () => {
-    for (const [count, width] of [[1, 3], [67, 5], [131, 9], [200, 1]] as const) {
+    for (const [count, width] of [
+      [1, 3],
+      [67, 5],
+      [131, 9],
+      [200, 1],
+    ] as const) {
       let seed = 1;
       const next = (): number => (seed = (seed * 48271) % 2147483647) / 2147483647;
       const values = (): Float32Array => Float32Array.from({ length: count * width }, () => Math.round(8 * next() - 4) / 4);
@@ -133,8 +138,19 @@ describe('pools', () => {
 
   it('keep the positives inside them', () => {
     const positives = positivesByKeys(6, ['a', 'b', 'a', 'b', 'a', 'c'], ['x', 'y', 'z', 'w', 'v', 'x']);
-    expect(positives.map((rows) => [...rows])).toEqual([[0, 2, 4, 5], [1, 3], [0, 2, 4], [1, 3], [0, 2, 4], [0, 5]]);
-    expect(positivesAmong(positives, [4, 5, 0]).map((rows) => [...rows])).toEqual([[0, 2], [1, 2], [0, 1, 2]]);
+    expect(positives.map((rows) => [...rows])).toEqual([
+      [0, 2, 4, 5],
+      [1, 3],
+      [0, 2, 4],
+      [1, 3],
+      [0, 2, 4],
+      [0, 5],
+    ]);
+    expect(positivesAmong(positives, [4, 5, 0]).map((rows) => [...rows])).toEqual([
+      [0, 2],
+      [1, 2],
+      [0, 1, 2],
+    ]);
   });
 
   it('average their scores: a perfect model is perfect in each', () => {
@@ -160,7 +176,10 @@ describe('the contrastive loss', () => {
   });
 
   it('by hand, both ways', () => {
-    const pairs = fromMatrix([[1, 0.5], [0, 0.25]]);
+    const pairs = fromMatrix([
+      [1, 0.5],
+      [0, 0.25],
+    ]);
     const entropy = (own: number, other: number): number => -own + Math.log(Math.exp(own) + Math.exp(other));
     const rows = entropy(2, 1) + entropy(0.5, 0);
     const columns = entropy(2, 0) + entropy(0.5, 1);

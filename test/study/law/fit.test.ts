@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { answerForCompute, answerSentence, computeOptimum, fitCostLaw, predictWithInterval, sixNd } from '../../../src/study/law/compute-optimal.ts';
+import {
+  answerForCompute,
+  answerSentence,
+  computeOptimum,
+  fitCostLaw,
+  predictWithInterval,
+  sixNd,
+} from '../../../src/study/law/compute-optimal.ts';
 import { centredProblem, defaultBounds, predictLoss } from '../../../src/study/law/chinchilla.ts';
 import { fitScalingLaw } from '../../../src/study/law/fit.ts';
 import { isoFlop } from '../../../src/study/law/isoflop.ts';
@@ -18,8 +25,11 @@ function sweep(noise: number, sizes = [5e3, 2e4, 6e4, 2e5], durations = [2e3, 8e
   );
 }
 
-describe.skipIf(!hasShared)("the points of Hoffmann et al. as Epoch AI read them (needs ../shared)", () => {
-  const rows = readFileSync(sharedPath('scaling', 'epoch-chinchilla', 'svg_extracted_data.csv'), 'utf8').trim().split('\n').slice(1);
+describe.skipIf(!hasShared)('the points of Hoffmann et al. as Epoch AI read them (needs ../shared)', () => {
+  const rows = readFileSync(sharedPath('scaling', 'epoch-chinchilla', 'svg_extracted_data.csv'), 'utf8')
+    .trim()
+    .split('\n')
+    .slice(1);
   const points = rows.map((row): ScalingPoint => {
     const [, , , n, flops, , loss] = row.split(',').map(Number);
     return { n: n!, d: flops! / (6 * n!), loss: loss! };
@@ -54,7 +64,11 @@ describe.skipIf(!hasShared)("the points of Hoffmann et al. as Epoch AI read them
 
   it('have intervals near the published ones: α (.317, .373), β (.331, .415), E (1.769, 1.871)', () => {
     const { interval } = fitScalingLaw(points, { dropHighest: 5, replicates: 200, starts: 8 });
-    for (const [name, low, high] of [['alpha', 0.317, 0.373], ['beta', 0.331, 0.415], ['E', 1.769, 1.871]] as const) {
+    for (const [name, low, high] of [
+      ['alpha', 0.317, 0.373],
+      ['beta', 0.331, 0.415],
+      ['E', 1.769, 1.871],
+    ] as const) {
       const width = high - low;
       expect(Math.abs(interval![name][0] - low)).toBeLessThan(0.2 * width);
       expect(Math.abs(interval![name][1] - high)).toBeLessThan(0.2 * width);
@@ -97,12 +111,15 @@ describe('a small sweep', () => {
 
   it('is fitted whatever the losses are, or refused by name', () => {
     const number = fc.double({ min: 1e-3, max: 1e12, noNaN: true });
-    const points = fc.array(fc.record({ n: number, d: number, loss: fc.double({ min: 1e-4, max: 1e3, noNaN: true }) }), { maxLength: 20 });
+    const points = fc.array(fc.record({ n: number, d: number, loss: fc.double({ min: 1e-4, max: 1e3, noNaN: true }) }), {
+      maxLength: 20,
+    });
     fc.assert(
       fc.property(points, (runs) => {
         try {
           const fit = fitScalingLaw(runs, { replicates: 2, starts: 4 });
-          for (const name of ['E', 'alpha', 'beta', 'a', 'objective', 'rmsLog'] as const) expect(fit[name]).toBeGreaterThanOrEqual(0);
+          for (const name of ['E', 'alpha', 'beta', 'a', 'objective', 'rmsLog'] as const)
+            expect(fit[name]).toBeGreaterThanOrEqual(0);
           expect(answerSentence(fit, answerForCompute(fit, sixNd, 1e15))).toMatch(/^For this data/);
         } catch (error) {
           if (!(error instanceof ScalingLawError)) throw error;
@@ -110,7 +127,10 @@ describe('a small sweep', () => {
       }),
       { numRuns: 60 },
     );
-    const same = fitScalingLaw(sweep(0).map(({ n, d }) => ({ n, d, loss: 2 })), { replicates: 5 });
+    const same = fitScalingLaw(
+      sweep(0).map(({ n, d }) => ({ n, d, loss: 2 })),
+      { replicates: 5 },
+    );
     expect(predictLoss(same, 1e4, 1e4)).toBeCloseTo(2, 4);
     expect(same.onBound.length).toBeGreaterThan(0);
   });
@@ -147,7 +167,11 @@ describe('the objective', () => {
     const gradient = new Float64Array(5);
     objective(x, gradient);
     x.forEach((_, i) => {
-      const at = (step: number): number => objective(x.map((xi, k) => (k === i ? xi + step : xi)), new Float64Array(5));
+      const at = (step: number): number =>
+        objective(
+          x.map((xi, k) => (k === i ? xi + step : xi)),
+          new Float64Array(5),
+        );
       expect((at(1e-6) - at(-1e-6)) / 2e-6).toBeCloseTo(gradient[i]!, 5);
     });
   });

@@ -10,11 +10,20 @@ import { openTokens, writeTokens } from '../../../src/study/text/token-file.ts';
 const folder = (): Promise<string> => mkdtemp(join(tmpdir(), 'tokens-'));
 
 describe('a remapped vocabulary', () => {
-  const captions = [[5, 5, 7, 9], [7, 5, 9, 11], [3, 3]];
+  const captions = [
+    [5, 5, 7, 9],
+    [7, 5, 9, 11],
+    [3, 3],
+  ];
 
   it('keeps tokens seen twice, the most frequent first, ties by id', () => {
     expect(remapVocabulary(captions, 100)).toEqual({
-      size: 8, pad: 0, unknown: 1, start: 6, end: 7, mapping: [-1, -1, 5, 3, 7, 9, -1, -1],
+      size: 8,
+      pad: 0,
+      unknown: 1,
+      start: 6,
+      end: 7,
+      mapping: [-1, -1, 5, 3, 7, 9, -1, -1],
     });
     expect(remapVocabulary(captions, 6).mapping).toEqual([-1, -1, 5, 3, -1, -1]);
     expect(remapVocabulary(captions, 100, 1).mapping).toContain(11);

@@ -54,16 +54,19 @@ describe("CLIP's tokenizer", () => {
     ['dâ€™un Å“dÃ¨me', "d'un œdème"],
     ['Marathonâ„¢', 'Marathonâ"¢'], // as ftfy leaves it
     ['x\u001b[31mred\u001b[0m', 'xred'],
-    ['“curly” ‘quotes’ ʼ', '"curly" \'quotes\' \''],
+    ['“curly” ‘quotes’ ʼ', "\"curly\" 'quotes' '"],
     ['one\r\ntwo\u2028three', 'one two three'],
     ['three\x85', 'three…'],
     ['cafe\u0301', 'café'],
   ])('repairs %j as ftfy does', (damaged, plain) => expect(tokenize(damaged)).toEqual(tokenize(plain)));
 
-  it.each(['2×³', '±5 µm², 10°', 'Ångström', 'naïve Übung', 'ÉTÉ', '3½ – 4', 'Ø 5', 'L’Hôpital'])('leaves honest text %j alone', (text) => {
-    const straight = text.replace('’', "'").normalize('NFC');
-    expect(tokenize(text)).toEqual(tokenize(straight, { repair: false }));
-  });
+  it.each(['2×³', '±5 µm², 10°', 'Ångström', 'naïve Übung', 'ÉTÉ', '3½ – 4', 'Ø 5', 'L’Hôpital'])(
+    'leaves honest text %j alone',
+    (text) => {
+      const straight = text.replace('’', "'").normalize('NFC');
+      expect(tokenize(text)).toEqual(tokenize(straight, { repair: false }));
+    },
+  );
 
   it('gives one token a digit, and cuts contractions as the pattern does', () => {
     expect(tokenize('2023')).toHaveLength(4);
@@ -138,9 +141,24 @@ describe.skipIf(!hasShared)('the captions of ROCO (needs ../shared)', () => {
     expect(lengths).toHaveLength(16359);
     expect(lengths.reduce((a, b) => a + b) / lengths.length).toBeCloseTo(32.0, 1);
     const metrics = new Map(tokenStatistics(lengths).map(({ metric, value }) => [metric, value]));
-    const published = { tokens_p50: 26, tokens_p75: 41, tokens_p90: 60, tokens_p95: 77, tokens_p99: 118, tokens_p99_9: 209, tokens_max: 578 };
+    const published = {
+      tokens_p50: 26,
+      tokens_p75: 41,
+      tokens_p90: 60,
+      tokens_p95: 77,
+      tokens_p99: 118,
+      tokens_p99_9: 209,
+      tokens_max: 578,
+    };
     for (const [name, value] of Object.entries(published)) expect(metrics.get(name), name).toBe(value);
-    const truncated = [[16, 0.793, 0.411], [32, 0.402, 0.711], [48, 0.19, 0.855], [64, 0.091, 0.924], [77, 0.052, 0.953], [128, 0.0073, 0.989]];
+    const truncated = [
+      [16, 0.793, 0.411],
+      [32, 0.402, 0.711],
+      [48, 0.19, 0.855],
+      [64, 0.091, 0.924],
+      [77, 0.052, 0.953],
+      [128, 0.0073, 0.989],
+    ];
     for (const [context, share, kept] of truncated) {
       expect(Math.abs(metrics.get(`truncated_at_${context}`)! - share!), `truncated at ${context}`).toBeLessThan(6e-4);
       expect(Math.abs(metrics.get(`tokens_kept_at_${context}`)! - kept!), `kept at ${context}`).toBeLessThan(6e-4);
