@@ -1,7 +1,7 @@
 /** The points of a stage: product of its axes, zipped columns, points left out, drawn and added. */
 import type { Json, JsonObject } from '../json.ts';
 import { axisValues, maxPoints } from './axis.ts';
-import { formatAxisValue } from './cell-id.ts';
+import { formatAxisValue, formatPoint } from './cell-id.ts';
 import { compileValue, placeOf } from './compile.ts';
 import type { Scope } from './compile.ts';
 import type { Origin, Point } from './model.ts';
@@ -59,7 +59,7 @@ export function expandMatrix(raw: JsonObject, pointer: string, base: Matrix, sco
   let points = product(base.points, columns);
   if (filled.exclude !== undefined) points = exclude(points, axes, filled.exclude, `${pointer}/exclude`, scope);
   if (isMap(filled.sample)) points = sample(points, filled.sample, `${pointer}/sample`, scope);
-  if (filled.include !== undefined) points = [...points, ...included(axes, filled.include, `${pointer}/include`, scope)];
+  if (filled.include !== undefined) points = withIncluded(points, axes, filled.include, `${pointer}/include`, scope);
   if (points.length === 0) note(scope, pointer, 'empty-matrix', 'the matrix has no points left', null);
   if (scope.problems.count > before) return null;
   return { axes, points, origins };
@@ -153,8 +153,9 @@ function exclude(points: Point[], axes: readonly string[], list: Json, pointer: 
   return points.filter(point => !patterns.some(pattern => pattern.every(([axis, value]) => sameValue(point[axis]!, value))));
 }
 
-function included(axes: readonly string[], list: Json, pointer: string, scope: Scope): Point[] {
-  return readPoints(list, axes, pointer, scope).flatMap(({ point, pointer: here }) => {
+function withIncluded(points: readonly Point[], axes: readonly string[], list: Json, pointer: string, scope: Scope): Point[] {
+  const seen = new Set(points.map(formatPoint));
+  const added = readPoints(list, axes, pointer, scope).flatMap(({ point, pointer: here }) => {
     const missing = axes.filter(axis => !Object.hasOwn(point, axis));
     if (missing.length > 0) {
       note(scope, here, 'incomplete-point', `a point to add needs every axis: ${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} missing`, null);
@@ -162,8 +163,12 @@ function included(axes: readonly string[], list: Json, pointer: string, scope: S
     }
     const ordered: Record<string, Json> = {};
     for (const axis of axes) setOwn(ordered, axis, point[axis]!);
+    const text = formatPoint(ordered);
+    if (seen.has(text)) note(scope, here, 'duplicate-value', `the point ${text} is there already`, 'each point must have an id of its own');
+    seen.add(text);
     return [ordered];
   });
+  return [...points, ...added];
 }
 
 /** Draws without replacement; the points stay in matrix order. */

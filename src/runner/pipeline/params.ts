@@ -47,16 +47,16 @@ export class ParamSet {
 
   /** Checks that a profile or `--set` names declared params only; `apply` also takes its values. */
   override(patch: JsonObject, origin: Origin, apply: boolean): void {
-    const merged = this.#merge(this.#written, patch, '', origin, apply, true);
+    const merged = this.#merge(this.#written, patch, '', origin, apply);
     if (apply) this.#written = merged;
   }
 
-  #merge(into: JsonObject, patch: JsonObject, pointer: string, origin: Origin, apply: boolean, closed: boolean): JsonObject {
+  #merge(into: JsonObject, patch: JsonObject, pointer: string, origin: Origin, apply: boolean): JsonObject {
     const result: Record<string, Json> = { ...into };
     for (const [key, value] of Object.entries(patch)) {
       const here = childPointer(pointer, key);
       const from: Origin = origin.kind === 'file' ? { ...origin, pointer: childPointer(origin.pointer, key) } : origin;
-      if (closed && !Object.hasOwn(into, key)) {
+      if (!Object.hasOwn(into, key)) {
         this.#problems.add({
           code: 'unknown-param', message: `no param is called \`${splitPointer(here).join('.')}\`${from.kind === 'command-line' ? ` (${from.text})` : ''}`,
           at: from.kind === 'file' ? { ...from, part: 'key' } : from,
@@ -65,7 +65,7 @@ export class ParamSet {
         continue;
       }
       const old = into[key];
-      if (isMap(old) && isMap(value) && Object.keys(old).length > 0) setOwn(result, key, this.#merge(old, value, here, from, apply, true));
+      if (isMap(old) && isMap(value) && Object.keys(old).length > 0) setOwn(result, key, this.#merge(old, value, here, from, apply));
       else {
         setOwn(result, key, value);
         if (apply) this.#record(here, value, from);
@@ -268,10 +268,14 @@ function applySet(entry: string, root: ParamSet, sets: ReadonlyMap<string, Param
 }
 
 function readSetValue(text: string): Json | undefined {
-  // `--set x=${params.y}` is a text, although YAML reads braces in lists otherwise.
   const document = parseDocument(text, { version: '1.2', prettyErrors: false });
   if (document.errors.length > 0 || document.warnings.length > 0) return undefined;
   const value = document.toJS({ maxAliasCount: 0 }) as unknown;
-  const finite = JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'number' && !Number.isFinite(inner) ? undefined : inner));
-  return finite === undefined || (typeof value === 'number' && !Number.isFinite(value)) ? undefined : (JSON.parse(finite) as Json);
+  return isJson(value) ? value : undefined;
+}
+
+function isJson(value: unknown): value is Json {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  return typeof value === 'object' && Object.values(value).every(isJson);
 }

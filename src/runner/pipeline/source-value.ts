@@ -97,7 +97,7 @@ class ValueReader {
         this.#note('not-finite', `${node.source ?? value} cannot be a param: NaN and infinities have no JSON form`, node, 'write a text, such as "inf", if the stage takes one');
         return 0;
       }
-      if (Number.isInteger(value) && !Number.isSafeInteger(value) && /^[-+]?\d+$/.test(node.source ?? '') && BigInt(node.source!) !== BigInt(value)) {
+      if (Number.isInteger(value) && !Number.isSafeInteger(value) && /^[-+]?\d+$/.test(node.source ?? '') && BigInt(node.source!) !== BigInt(value) && node.source !== String(value)) {
         this.#note('number-precision', `${node.source} cannot be held exactly as a number`, node, 'quote it if it is a name, or write it as 1.2e17');
       }
       return value;
