@@ -1,0 +1,66 @@
+import type { Command } from 'commander';
+import { elements } from '../nn/kernels.ts';
+import { modelConfig } from '../nn/model-config.ts';
+import type { ModelInput } from '../nn/model-config.ts';
+import { flopsPerMac, imageMacs, modelSize, textMacs, tokensPerPair } from '../nn/model-size.ts';
+import { parametersOf } from '../nn/parameters.ts';
+import type { CommandContext, StudyCommand } from './command.ts';
+import { columns, CommandError } from './command.ts';
+
+/** `pipe model NAME`: parameters by part, tokens, and multiply-accumulates of a pair. */
+export function describeModel(context: CommandContext, name: string, input: Partial<ModelInput>): void {
+  const config = modelConfig(name, { input });
+  const size = modelSize(config);
+  const parts = new Map<string, number>();
+  for (const { part, shape } of parametersOf(config)) parts.set(part, (parts.get(part) ?? 0) + elements(shape));
+  const tokens = tokensPerPair(config);
+  const macs = { image: imageMacs(config), text: textMacs(config) };
+  if (context.json) {
+    context.write(`${JSON.stringify({ config, ...size, parts: Object.fromEntries(parts), tokens, macs })}\n`);
+    return;
+  }
+  const number = (value: number): string => value.toLocaleString('en');
+  const towers = (['image', 'text'] as const).map((tower) => {
+    const { width, layers, heads } = config[tower];
+    return [tower, number(width), number(layers), number(heads), number(tokens[tower]), number(macs[tower])];
+  });
+  context.write(columns([['tower', 'width', 'layers', 'heads', 'tokens', 'MACs a pair'], ...towers]));
+  context.write('\n');
+  context.write(
+    columns([
+      ['part', 'parameters'],
+      ...[...parts].map(([part, value]) => [part, number(value)]),
+      ['all', number(size.parameters)],
+      ['without token embedding', number(size.nonEmbedding)],
+    ]),
+  );
+  const { resolution, patch } = config.image;
+  const { context: length, vocabulary } = config.text;
+  context.write(
+    `\n${resolution} pixels in patches of ${patch}, context ${length}, vocabulary ${number(vocabulary)}; ` +
+      `${number(size.macsPerPair)} MACs a pair, ${number(flopsPerMac * size.macsPerPair)} FLOP to train on one\n`,
+  );
+}
+
+function whole(option: string): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < 1) throw new CommandError(`${option} ${text} is not a whole number from 1`, 2, `${option} 64`);
+    return value;
+  };
+}
+
+export const modelCommand: StudyCommand = {
+  name: 'model',
+  register(program: Command, context: CommandContext) {
+    program
+      .command('model')
+      .description('show the parameters and compute of a model size')
+      .argument('<name>', 'a size such as d32l2, or a preset: n0 to n8, Ti/16, S/16, M/16, B/32')
+      .option('--resolution <pixels>', 'of images', whole('--resolution'))
+      .option('--patch <pixels>', 'of a patch', whole('--patch'))
+      .option('--context <tokens>', 'of captions', whole('--context'))
+      .option('--vocabulary <ids>', 'of captions', whole('--vocabulary'))
+      .action((name: string, options: Partial<ModelInput>) => describeModel(context, name, options));
+  },
+};
