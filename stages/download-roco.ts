@@ -2,7 +2,8 @@ import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
 import { defineStage } from '../src/stage.ts';
 
-const address = z.url({ protocol: /^https?$/ }).transform(url => url.replace(/\/+$/, ''));
+const address = z.url({ protocol: /^https?$/, error: 'must be an http or https address' });
+const withoutSlash = (url: string): string => url.replace(/\/+$/, '');
 
 export const stage = defineStage({
   summary: 'Download ROCO figures with captions and licences from the PMC Cloud Service.',
@@ -32,7 +33,8 @@ export const stage = defineStage({
   async run({ params, outputs, report, signal, checkpoint, projectRoot }) {
     const { downloadRoco } = await import('../src/study/data/roco.ts');
     const { mkdtemp, rm } = await import('node:fs/promises');
-    const { store, ...options } = params;
+    const { store } = params;
+    const options = { ...params, pmcUrl: withoutSlash(params.pmcUrl), textUrl: withoutSlash(params.textUrl) };
     const kept = store === null ? checkpoint : isAbsolute(store) ? store : join(projectRoot, store);
     const storeFolder = kept ?? (await mkdtemp(join(outputs.pairs, '..', 'figures-')));
     try {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
@@ -108,7 +109,14 @@ export function retryAfterSeconds(header: string | undefined, nowMs = Date.now()
 
 /** A polite HTTP client: rate limit, keep-alive, retries with backoff and jitter, `Retry-After`, `Range` resume, timeouts. */
 export function httpClient(options: HttpOptions): HttpClient {
-  const { concurrency, retries, timeoutSeconds, signal, clock = systemClock, random = Math.random } = options;
+  const { concurrency, retries, timeoutSeconds, clock = systemClock, random = Math.random } = options;
+  // One listener on the caller's signal, and one of our own for the many requests.
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  setMaxListeners(0, signal);
+  const stopAll = (): void => stopping.abort(options.signal?.reason);
+  if (options.signal?.aborted) stopAll();
+  options.signal?.addEventListener('abort', stopAll, { once: true });
   const turn = rateLimit(options.requestsPerSecond, clock);
   const keep = { keepAlive: true, maxSockets: concurrency, scheduling: 'lifo' } as const;
   const agents = { 'http:': new HttpAgent(keep), 'https:': new HttpsAgent(keep) };
@@ -134,14 +142,14 @@ export function httpClient(options: HttpOptions): HttpClient {
         request.destroy();
       }, timeoutSeconds * 1000);
       const stop = (): void => void request.destroy();
-      signal?.addEventListener('abort', stop, { once: true });
+      signal.addEventListener('abort', stop, { once: true });
       let settled = false;
       const settle = (outcome: Outcome): void => {
         if (settled) return;
         settled = true;
         clearTimeout(timer);
-        signal?.removeEventListener('abort', stop);
-        if (signal?.aborted) reject(signal.reason);
+        signal.removeEventListener('abort', stop);
+        if (signal.aborted) reject(signal.reason);
         else resolve(outcome);
       };
       const failed = (error: NodeJS.ErrnoException): void => {
@@ -253,6 +261,7 @@ export function httpClient(options: HttpOptions): HttpClient {
     statistics,
     get,
     close: () => {
+      options.signal?.removeEventListener('abort', stopAll);
       agents['http:'].destroy();
       agents['https:'].destroy();
     },

@@ -51,15 +51,19 @@ export interface RocoSummary {
 }
 
 type Outcome =
-  | { readonly row: RocoRow; readonly md5: string; readonly licence: string | null }
+  | { readonly row: RocoRow; readonly md5: string; readonly licence: string | null; readonly reused: boolean }
   | { readonly row: RocoRow; readonly leftOut: LeftOut; readonly passing?: boolean };
 
 interface Session {
   readonly options: RocoOptions;
   readonly client: HttpClient;
   readonly store: FigureStore;
-  reused: number;
+  /** Requests for articles or figures that failed, since the last one that did not. */
+  failedInARow: number;
 }
+
+/** So many failures in a row are no bad luck: the address is wrong, or something sits between us and the host. */
+const mostFailuresInARow = 25;
 
 /** Rows of one article, so that its listing and metadata are asked for once. */
 function byArticle(rows: readonly RocoRow[]): RocoRow[][] {
@@ -74,15 +78,22 @@ function byArticle(rows: readonly RocoRow[]): RocoRow[][] {
 
 const without = (row: RocoRow, kind: string, reason: string): Outcome => ({ row, leftOut: { id: row.id, kind, reason } });
 
-function failed(row: RocoRow, error: unknown): Outcome {
+function failed(session: Session, row: RocoRow, error: unknown): Outcome {
   if (!(error instanceof HttpFailure)) throw error; // the host is down, the disk is full, or we are to stop
+  session.failedInARow += 1;
+  if (session.failedInARow >= mostFailuresInARow) {
+    const { url, kind, message } = error;
+    throw new HttpFailure(url, kind, `${mostFailuresInARow} figures in a row failed, the last one ${row.id}: ${message}`);
+  }
   return { row, leftOut: { id: row.id, kind: 'failed', reason: error.message }, passing: error.kind !== 'content' };
 }
 
-async function askArticle({ client, store, options }: Session, pmcid: string): Promise<ArticleAnswer> {
+async function askArticle(session: Session, pmcid: string): Promise<ArticleAnswer> {
+  const { client, store, options } = session;
   const remembered = store.article(pmcid);
   if (remembered !== undefined) return remembered;
   const answer = await findArticle(client, options.pmcUrl, pmcid);
+  if ('absent' in answer) session.failedInARow = 0; // with an article that is there, only its figures tell
   await store.rememberArticle(pmcid, answer);
   return answer;
 }
@@ -100,14 +111,12 @@ async function fetchFigure(session: Session, row: RocoRow, article: Article): Pr
     return without(row, 'absent', `${row.file} is not among the ${count} media files of ${row.pmcid}.${article.version}`);
   }
   const known = object.md5 ?? store.digestOf(object.key);
-  if (known !== undefined && (await store.has(known))) {
-    session.reused += 1;
-    return { row, md5: known, licence };
-  }
+  if (known !== undefined && (await store.has(known))) return { row, md5: known, licence, reused: true };
   const media = await fetchMedia(client, options.pmcUrl, object);
+  session.failedInARow = 0;
   if (media === null) return without(row, 'absent', `${object.key} is listed in the metadata, but not there`);
   await store.put(object.key, media.md5, media.bytes);
-  return { row, md5: media.md5, licence };
+  return { row, md5: media.md5, licence, reused: false };
 }
 
 /** All figures of one article. What fails is an outcome too; only what ends the whole download is thrown. */
@@ -119,7 +128,7 @@ async function fetchArticle(session: Session, rows: readonly RocoRow[], settled:
   try {
     answer = await askArticle(session, first.pmcid);
   } catch (error) {
-    return all(row => failed(row, error));
+    return all(row => failed(session, row, error));
   }
   if ('absent' in answer) {
     const { absent } = answer;
@@ -127,7 +136,7 @@ async function fetchArticle(session: Session, rows: readonly RocoRow[], settled:
   }
   const outcomes: Outcome[] = [];
   for (const row of rows) {
-    outcomes.push(await fetchFigure(session, row, answer.article).catch((error: unknown) => failed(row, error)));
+    outcomes.push(await fetchFigure(session, row, answer.article).catch((error: unknown) => failed(session, row, error)));
     settled();
   }
   return outcomes;
@@ -194,7 +203,7 @@ export async function downloadRoco(options: RocoOptions, folder: string, storeFo
     }
     const articles = byArticle(rows);
     hooks.onNote?.(`${rows.length} figures of ${articles.length} articles are listed in ${options.splits.join(', ')}`);
-    const session: Session = { options, client, store: await openFigureStore(storeFolder), reused: 0 };
+    const session: Session = { options, client, store: await openFigureStore(storeFolder), failedInARow: 0 };
     const outcomes: Outcome[][] = new Array<Outcome[]>(articles.length);
     const progress = progressOf(limit === null ? rows.length : Math.min(limit, rows.length), hooks.onProgress);
     let figures = 0;
@@ -209,16 +218,7 @@ export async function downloadRoco(options: RocoOptions, folder: string, storeFo
       },
       () => limit !== null && figures >= limit,
     );
-    // What failed for a reason that passes gets one more round, now that the busy time is over.
-    const again = upToLimit(outcomes, limit).filter(outcome => 'leftOut' in outcome && outcome.passing === true);
-    if (again.length > 0) {
-      hooks.onNote?.(`${again.length} figures failed and are tried once more`);
-      const articlesAgain = new Set(again.map(outcome => outcome.row.pmcid));
-      const indices = articles.flatMap((article, index) => (articlesAgain.has(article[0]?.pmcid ?? '') ? [index] : []));
-      await forEachConcurrent(indices, options.concurrency, async index => {
-        outcomes[index] = await fetchArticle(session, articles[index] ?? [], () => undefined);
-      });
-    }
+    await tryAgain(session, outcomes, upToLimit(outcomes, limit), hooks);
     progress.finish();
     const kept = upToLimit(outcomes, limit);
     const losses = kept.filter(outcome => 'leftOut' in outcome && outcome.passing === true);
@@ -240,10 +240,22 @@ export async function downloadRoco(options: RocoOptions, folder: string, storeFo
       licenceInRoco: countBy(pairs, pair => pair.licenceInRoco ?? 'unknown'),
       licenceDiffers: pairs.filter(pair => pair.licenceInRoco !== undefined && pair.licenceInRoco !== pair.licence).length,
     });
-    return { pairs: pairs.length, leftOut: countBy(everything, row => row.kind), reused: session.reused, http: client.statistics };
+    return { pairs: pairs.length, leftOut: countBy(everything, row => row.kind), reused: kept.filter(outcome => 'md5' in outcome && outcome.reused).length, http: client.statistics };
   } finally {
     client.close();
   }
+}
+
+/** What failed for a reason that passes gets one more round, now that the busy time is over. Changes `outcomes` in place. */
+async function tryAgain(session: Session, outcomes: Outcome[][], kept: readonly Outcome[], hooks: RocoHooks): Promise<void> {
+  const wanted = new Set(kept.flatMap(outcome => ('leftOut' in outcome && outcome.passing === true ? [outcome.row] : [])));
+  if (wanted.size === 0) return;
+  hooks.onNote?.(`${wanted.size} figures failed and are tried once more`);
+  const lists = outcomes.filter(list => list?.some(outcome => wanted.has(outcome.row)));
+  await forEachConcurrent(lists, session.options.concurrency, async list => {
+    const again = await fetchArticle(session, list.map(outcome => outcome.row).filter(row => wanted.has(row)), () => undefined);
+    for (const outcome of again) list[list.findIndex(earlier => earlier.row === outcome.row)] = outcome;
+  });
 }
 
 /** Puts the figures beside the rows that name them, in the order of the lists. */
