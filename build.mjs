@@ -1,0 +1,81 @@
+/**
+ * Builds the program: dist/pipe.js (the command line, heavy modules in chunks that load when they are needed),
+ * dist/stage-worker.js (the process a typed stage runs in), dist/index.js and dist/stage.js (the library).
+ * npm packages stay outside. No type check here: `npm run typecheck` does that.
+ */
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = dirname(fileURLToPath(import.meta.url));
+const dist = join(root, 'dist');
+
+const entries = {
+  pipe: 'src/main.ts',
+  'stage-worker': 'src/runner/run/stage-worker.ts',
+  index: 'src/index.ts',
+  stage: 'src/stage.ts',
+  bench: 'test/bench/main.ts',
+};
+const entryPoints = Object.entries(entries)
+  .filter(([, file]) => existsSync(join(root, file)))
+  .map(([out, file]) => ({ in: join(root, file), out }));
+
+const result = await build({
+  absWorkingDir: root,
+  entryPoints,
+  outdir: dist,
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  packages: 'external',
+  jsx: 'automatic',
+  chunkNames: 'chunks/[name]-[hash]',
+  logLevel: 'warning',
+  write: false,
+});
+
+// Chunks first, then the entries that name them, each by rename: a program that starts meanwhile finds a whole build.
+const outputs = result.outputFiles.toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
+for (const output of outputs) {
+  mkdirSync(dirname(output.path), { recursive: true });
+  const temporary = `${output.path}.${process.pid}`;
+  writeFileSync(temporary, output.contents);
+  if (output.path === join(dist, 'pipe.js')) chmodSync(temporary, 0o755);
+  renameSync(temporary, output.path);
+}
+removeOldChunks(new Set(outputs.map(output => output.path)));
+linkProgram();
+
+function isEntry(path) {
+  return dirname(path) === dist;
+}
+
+/** Chunks of earlier builds go once nothing that started before this build can still want them. */
+function removeOldChunks(current) {
+  const chunks = join(dist, 'chunks');
+  if (!existsSync(chunks)) return;
+  const anHourAgo = Date.now() - 3_600_000;
+  for (const name of readdirSync(chunks)) {
+    const path = join(chunks, name);
+    if (!current.has(path) && statSync(path).mtimeMs < anHourAgo) rmSync(path, { force: true });
+  }
+}
+
+/** npm links the programs of dependencies, not a project's own: this makes `npx pipe` work in a clone. */
+function linkProgram() {
+  const bin = join(root, 'node_modules', '.bin');
+  if (process.platform === 'win32' || !existsSync(bin)) return;
+  const link = join(bin, 'pipe');
+  const target = relative(bin, join(dist, 'pipe.js'));
+  try {
+    if (lstatSync(link).isSymbolicLink() && readlinkSync(link) === target) return;
+    rmSync(link, { force: true });
+  } catch {
+    // there is none yet
+  }
+  symlinkSync(target, link);
+}

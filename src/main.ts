@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+/** The program `pipe`: the one place that names both halves, the runner's commands and the study's. */
+import { readFileSync } from 'node:fs';
+import * as nodeModule from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { CliContext, CommandEntry, CommandModule } from './runner/cli/context.ts';
+import { runnerCommands } from './runner/cli/entries.ts';
+import { runProgram } from './runner/cli/program.ts';
+import { PipeError } from './runner/diagnostic.ts';
+import { findProjectRoot } from './runner/pipeline/project.ts';
+import type { CommandContext, CommandError, StudyCommand } from './study/commands/command.ts';
+
+// Compiled code is kept between starts where Node can do that (from 22.1).
+const { enableCompileCache } = nodeModule as { enableCompileCache?: () => unknown };
+enableCompileCache?.();
+
+// A reader such as `head` that has seen enough is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
+  throw error;
+});
+
+const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
+const argv = process.argv.slice(2);
+
+const studyContext: CommandContext = {
+  projectRoot: findProjectRoot(join(process.cwd(), 'pipe.yaml')),
+  write: text => process.stdout.write(text),
+  writeError: text => process.stderr.write(text),
+  isTerminal: process.stdout.isTTY === true,
+  json: argv.includes('--json'),
+};
+
+const forStudy = (command: StudyCommand): CommandModule => ({
+  name: command.name,
+  register: program => command.register(program, studyContext),
+});
+
+const group = 'Study:';
+const studyCommands: readonly CommandEntry[] = [
+  {
+    name: 'backend', summary: 'tensor backends: which there are, install the native one, time them', group,
+    load: async () => forStudy((await import('./study/commands/backend.ts')).backendCommand),
+  },
+  {
+    name: 'model', summary: 'parameters and costs of a model size', group,
+    load: async () => forStudy((await import('./study/commands/model.ts')).modelCommand),
+  },
+];
+
+const commands = [...runnerCommands, ...studyCommands];
+const context: CliContext = {
+  cwd: process.cwd(),
+  env: process.env,
+  packageRoot,
+  version: (JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  commands,
+  backends: {
+    names: ['auto', 'tensorflow', 'wasm', 'cpu'],
+    identity: async choice => (await import('./study/nn/choose-backend.ts')).backendIdentity(choice),
+  },
+  translate(error) {
+    if (!(error instanceof Error) || error.name !== 'CommandError') return error;
+    const { message, exitCode, hint } = error as CommandError;
+    return new PipeError(message, { exitCode, code: 'command-failed', hint, cause: error });
+  },
+  exit: code => {
+    process.exitCode = code;
+  },
+};
+await runProgram(argv, commands, context);

@@ -1,0 +1,149 @@
+/** `pipe compare A B`: two runs, two cells or two profiles side by side. */
+import { PipeError } from '../diagnostic.ts';
+import type { Json } from '../json.ts';
+import { selectOneCell } from '../pipeline/target.ts';
+import { attemptOf, flatten, metricValues, resultRows } from '../report/result-rows.ts';
+import { attemptsOfRun, findRun, lastMetricsOf } from '../store/history.ts';
+import { openStore } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
+import { formatNumber } from '../ui/format.ts';
+import { makeStyle } from '../ui/style.ts';
+import { terminalFacts } from '../ui/terminal.ts';
+import { textTable } from '../ui/text-table.ts';
+import { cut } from '../ui/width.ts';
+import { cacheFolder } from './cache-folder.ts';
+import type { CliContext, CommandModule } from './context.ts';
+import { addPipelineOptions, fileAndTargets } from './options.ts';
+import type { PipelineOptions } from './options.ts';
+import { withReading } from './session.ts';
+
+/** One side: what it was made with, and what came out. */
+interface Side {
+  readonly title: string;
+  /** `param size`, `code stages/train.ts`, `input images` … */
+  readonly settings: Readonly<Record<string, Json>>;
+  /** `loss`, or `evaluate[size=d16l1] loss` where there are several cells. */
+  readonly metrics: Readonly<Record<string, Json>>;
+}
+
+interface Line {
+  readonly what: string;
+  readonly kind: 'setting' | 'metric';
+  readonly a: Json | undefined;
+  readonly b: Json | undefined;
+  /** b − a, of two numbers. */
+  readonly difference: number | null;
+}
+
+export const compareCommand: CommandModule = {
+  name: 'compare',
+  register(program, context) {
+    addPipelineOptions(program.command('compare').description('two runs (by number), cells or profiles side by side: params, code, data, metrics').argument('<a-and-b...>'))
+      .option('--all', 'also what is the same')
+      .action(async (words: string[], options: PipelineOptions & { all?: boolean }) => {
+        const { targets } = fileAndTargets(words, options.file);
+        const [first, second, ...more] = targets;
+        if (first === undefined || second === undefined || more.length > 0) {
+          throw new PipeError('pipe compare takes two things', { exitCode: 2, code: 'usage', hint: 'two run numbers, two cells, or two profiles' });
+        }
+        const files = words.filter(word => !targets.includes(word));
+        const [a, b] = [await sideOf(first, files, options, context), await sideOf(second, files, options, context)];
+        const lines = compareSides(a, b).filter(line => options.all || line.kind === 'metric' || JSON.stringify(line.a) !== JSON.stringify(line.b));
+        if (options.json) context.stdout.write(`${JSON.stringify({ a: a.title, b: b.title, lines })}\n`);
+        else printLines(a, b, lines, context);
+      });
+  },
+};
+
+async function sideOf(name: string, files: readonly string[], options: PipelineOptions, context: CliContext): Promise<Side> {
+  if (/^\d+$/.test(name)) {
+    const store = openStore({ cache: cacheFolder(options.cache, null, context), mode: 'read' });
+    try {
+      return runSide(Number(name), store);
+    } finally {
+      store.close();
+    }
+  }
+  try {
+    return await withReading(files, options, context, session => {
+      const index = selectOneCell(session.graph, name);
+      const planned = session.plan.cells[index];
+      const id = session.graph.cells[index]?.id ?? name;
+      const attempt = planned === undefined ? null : attemptOf(planned, session.plan, session.store);
+      if (attempt === null) throw new PipeError(`${id} has no result yet`, { exitCode: 1, code: 'never-run', hint: `\`pipe run '${id}'\` makes it` });
+      return cellSide(id, attempt, session.store);
+    });
+  } catch (error) {
+    // What is no stage may be a profile.
+    if (!(error instanceof PipeError) || error.code !== 'unknown-stage') throw error;
+    return profileSide(name, error, files, options, context);
+  }
+}
+
+function runSide(id: number, store: Store): Side {
+  const run = findRun(store.database, id);
+  if (run === null) throw new PipeError(`there is no run ${id}`, { exitCode: 2, code: 'no-such-run', hint: '`pipe history` lists them' });
+  const metrics: Record<string, Json> = {};
+  const settings: Record<string, Json> = { pipeline: run.pipeline, profile: run.profile, program: run.version, host: run.host };
+  for (const [name, value] of Object.entries(flatten(run.params))) settings[`param ${name}`] = value;
+  for (const attempt of attemptsOfRun(store.database, id)) {
+    settings[`cell ${attempt.cell}`] = attempt.status;
+    for (const [name, value] of Object.entries(metricValues(lastMetricsOf(store.database, attempt.id)))) metrics[`${attempt.cell} ${name}`] = value;
+  }
+  return { title: `run ${id}`, settings, metrics };
+}
+
+function cellSide(id: string, attempt: number, store: Store): Side {
+  const settings: Record<string, Json> = {};
+  for (const { part, value } of store.results.manifestOf(attempt)) {
+    const map = value !== null && typeof value === 'object' && !Array.isArray(value) ? value : null;
+    if (map === null) settings[part] = value;
+    else for (const [name, entry] of Object.entries(flatten(map as Readonly<Record<string, Json>>))) settings[`${part} ${name}`] = entry;
+  }
+  return { title: id, settings, metrics: metricValues(lastMetricsOf(store.database, attempt)) };
+}
+
+async function profileSide(name: string, noStage: PipeError, files: readonly string[], options: PipelineOptions, context: CliContext): Promise<Side> {
+  try {
+    return await withReading(files, { ...options, profile: name }, context, ({ plan, store, graph }) => {
+      const settings: Record<string, Json> = {};
+      for (const [param, value] of Object.entries(flatten(graph.params))) settings[`param ${param}`] = value;
+      settings['cells'] = graph.cells.length;
+      const metrics: Record<string, Json> = {};
+      for (const row of resultRows(plan, store, graph.cells.keys())) {
+        for (const [metric, value] of Object.entries(row.metrics)) metrics[`${row.cell.id} ${metric}`] = value;
+      }
+      return { title: `profile ${name}`, settings, metrics };
+    });
+  } catch (error) {
+    throw error instanceof PipeError && error.exitCode === 2
+      ? new PipeError(`${name} is no run number, cell or profile: ${noStage.message}`, { exitCode: 2, code: 'unknown-side', hint: noStage.hint })
+      : error;
+  }
+}
+
+function compareSides(a: Side, b: Side): Line[] {
+  const lines = (kind: Line['kind'], left: Side['settings'], right: Side['settings']): Line[] =>
+    [...new Set([...Object.keys(left), ...Object.keys(right)])].map(what => {
+      const [x, y] = [left[what], right[what]];
+      return { what, kind, a: x, b: y, difference: typeof x === 'number' && typeof y === 'number' ? y - x : null };
+    });
+  return [...lines('setting', a.settings, b.settings), ...lines('metric', a.metrics, b.metrics)];
+}
+
+function printLines(a: Side, b: Side, lines: readonly Line[], context: CliContext): void {
+  const style = makeStyle(terminalFacts(context.stdout, context.env).color);
+  if (lines.length === 0) {
+    context.stdout.write('no difference\n');
+    return;
+  }
+  const short = (value: Json | undefined): Json | undefined =>
+    typeof value === 'string' ? (/^[0-9a-f]{64}$/.test(value) ? value.slice(0, 10) : cut(value.replaceAll('\n', '⏎'), 40)) : value;
+  context.stdout.write(textTable({
+    columns: ['', a.title, b.title, 'difference'],
+    rows: lines.map(line => [line.what, text(short(line.a)), text(short(line.b)), line.difference === null || line.difference === 0 ? undefined : signed(line.difference)]),
+  }, style.dim));
+}
+
+const text = (value: Json | undefined): Json | undefined => (typeof value === 'number' ? formatNumber(value) : value);
+const signed = (value: number): string => (value > 0 ? `+${formatNumber(value)}` : formatNumber(value));

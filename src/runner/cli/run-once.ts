@@ -1,0 +1,140 @@
+/** One run of a plan with its view, the page at its end, and what people want to know when it is over. */
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { PipeError } from '../diagnostic.ts';
+import type { CellGraph } from '../pipeline/model.ts';
+import type { Plan } from '../plan/model.ts';
+import { makePlan } from '../plan/planner.ts';
+import { pagePath } from '../report/page-path.ts';
+import type { RunEvent } from '../run/event.ts';
+import type { Executor } from '../run/executor.ts';
+import { createLocalExecutor } from '../run/local.ts';
+import { runPlan } from '../run/run-plan.ts';
+import { chooseRenderer } from '../ui/choose-renderer.ts';
+import { shownPath } from '../ui/lines.ts';
+import { reasonText } from '../ui/reason-text.ts';
+import type { CliContext } from './context.ts';
+import type { RunOptions } from './run.ts';
+import type { Session } from './session.ts';
+import { listenForStop } from './stop-signals.ts';
+
+type Facts = Pick<CliContext, 'cwd' | 'env' | 'packageRoot' | 'version' | 'stdout' | 'stderr' | 'backends'>;
+type Choices = Pick<RunOptions, 'jobs' | 'keepGoing' | 'maxGpuHours' | 'maxTime' | 'plain' | 'json'> & { readonly backend: string };
+
+/** Runs the session's plan. Gives the exit code. */
+export async function runOnce(session: Session, options: Choices, context: Facts): Promise<number> {
+  const { plan, store, graph, cache } = session;
+  const signals = listenForStop();
+  const willRun = plan.counts.run + plan.counts.pending > 0;
+  const renderer = await chooseRenderer({
+    json: options.json === true,
+    plain: options.plain === true,
+    stdout: context.stdout,
+    stderr: context.stderr,
+    env: context.env,
+    cwd: context.cwd,
+    idColumns: idColumns(plan),
+    waiting: waitingByStage(plan),
+    why: cell => whyLines(plan, cell),
+    onStop: signals.interrupt,
+    onPause: null,
+  });
+  // The last event waits until the page is written, since it names it.
+  let last: Extract<RunEvent, { event: 'run.finished' }> | null = null;
+  const emit = (event: RunEvent): void => {
+    if (event.event === 'run.finished') last = event;
+    else renderer.handle(event);
+  };
+  try {
+    for (const text of store.notices) emit({ event: 'notice', level: 'warning', text });
+    if (willRun && graph.cells.some(cell => cell.action.kind === 'module')) {
+      emit({ event: 'notice', level: 'info', text: `tensor backend: ${await context.backends.identity(options.backend)}` });
+    }
+    await runPlan({
+      plan, store, emit,
+      jobs: options.jobs ?? availableParallelism(),
+      keepGoing: options.keepGoing === true,
+      backend: options.backend,
+      packageRoot: context.packageRoot,
+      budget: { gpuHours: options.maxGpuHours ?? null, wallMs: options.maxTime ?? null },
+      executors: executorsOf(context),
+      signal: signals.stop,
+      kill: signals.kill,
+      platform: session.platform,
+      command: ['pipe', ...process.argv.slice(2)],
+    });
+    const finished = last as Extract<RunEvent, { event: 'run.finished' }> | null;
+    if (finished === null) throw new Error('a run ended without saying so');
+    const exitCode = signals.exitCode() ?? finished.exitCode;
+    const changed = finished.ran + finished.failed + finished.tainted > 0;
+    const page = await pageOf(graph, cache, { changed, session, context });
+    renderer.handle({ ...finished, exitCode, report: page });
+    await renderer.close();
+    if (!options.json) await printEnd(session, { changed: finished.ran > 0, page, ok: exitCode === 0 }, context);
+    return exitCode;
+  } finally {
+    await renderer.close();
+    signals.dispose();
+  }
+}
+
+/** Written when anything ran, or when it is not there. */
+async function pageOf(
+  graph: CellGraph, cache: string, how: { readonly changed: boolean; readonly session: Session; readonly context: Facts },
+): Promise<string> {
+  const page = pagePath(cache, graph.pipeline);
+  if (!how.changed && existsSync(page)) return page;
+  const { writePage } = await import('../report/write-page.ts');
+  writePage(page, planNow(how.session), how.session.store, { madeAt: Date.now(), program: `pipe ${how.context.version}` });
+  return page;
+}
+
+/** How things stand now, for all cells. */
+function planNow(session: Session): Plan {
+  const { graph, store, platform } = session;
+  return makePlan({ graph, store, targets: null, force: 'none', platform });
+}
+
+async function printEnd(session: Session, end: { readonly changed: boolean; readonly page: string; readonly ok: boolean }, context: Facts): Promise<void> {
+  if (end.changed && end.ok) {
+    const { resultsText } = await import('./results-text.ts');
+    const text = resultsText(planNow(session), session.store, context);
+    if (text !== '') context.stdout.write(`\n${text}\n`);
+  }
+  context.stdout.write(`report: ${shownPath(end.page, context.cwd)}\n`);
+}
+
+/** Only this machine, until there are hosts. */
+function executorsOf(context: Facts): (name: string) => Executor {
+  const local = createLocalExecutor({ packageRoot: context.packageRoot, environment: context.env });
+  return name => {
+    if (name === local.name) return local;
+    throw new PipeError(`there is no host ${name}`, { exitCode: 2, code: 'unknown-host', hint: 'cells run on `local`, this machine: change `on:`' });
+  };
+}
+
+/** Cells that will or may run, by stage, in the order of the pipeline. */
+function waitingByStage(plan: Plan): Map<string, number> {
+  const waiting = new Map<string, number>();
+  for (const planned of plan.cells) {
+    if (!plan.selected.has(planned.cell) || (planned.state !== 'run' && planned.state !== 'pending')) continue;
+    const stage = plan.graph.stages[plan.graph.cells[planned.cell]?.stage ?? -1]?.name ?? '';
+    waiting.set(stage, (waiting.get(stage) ?? 0) + 1);
+  }
+  return waiting;
+}
+
+/** Wide enough for what will be shown one by one, and not for the longest of ten thousand. */
+function idColumns(plan: Plan): number {
+  let most = 12;
+  for (const planned of plan.cells) {
+    if (planned.state !== 'fresh') most = Math.max(most, plan.graph.cells[planned.cell]?.id.length ?? 0);
+  }
+  return Math.min(most, 44);
+}
+
+function whyLines(plan: Plan, id: string): string[] {
+  const cell = plan.graph.cells.find(other => other.id === id);
+  const reasons = cell === undefined ? [] : (plan.cells[cell.index]?.reasons ?? []);
+  return reasons.map(reason => reasonText(reason, { graph: plan.graph, cwd: plan.graph.root, locate: null }));
+}
