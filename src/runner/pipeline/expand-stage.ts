@@ -8,6 +8,7 @@ import type { Compiled, Scope } from './compile.ts';
 import { decisionCells, memberName, readHalving, rungAxis } from './halving.ts';
 import type { Halving } from './halving.ts';
 import { inputFinder } from './inputs.ts';
+import { publishedPaths } from './publish.ts';
 import type { InputFinder, ResolvedInput } from './inputs.ts';
 import { findStage } from './lookup.ts';
 import type { StageTable } from './lookup.ts';
@@ -103,7 +104,7 @@ export function expandStage(stage: StageState, inputs: readonly ResolvedInput[],
     name: stage.name, summary: yaml.summary ?? stage.module?.info.summary ?? null, axes: matrix.axes,
     each: yaml.each === undefined ? null : findStage(yaml.each, stage, stages)?.name ?? null,
     needs: (yaml.needs ?? []).map(name => findStage(name, stage, stages)?.name ?? namespace.prefix + name),
-    publish: yaml.publish ?? {}, first, count: matrix.points.length, origins, origin,
+    publish: publishedPaths(stage, scope), first, count: matrix.points.length, origins, origin,
   });
   if (halving) {
     const decideIndex = expansion.stages.length;

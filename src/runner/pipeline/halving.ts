@@ -82,7 +82,7 @@ function checkResume(stage: StageState, resume: Readonly<Record<string, string>>
     const add = (code: string, message: string, hint: string | null): void => scope.problems.add({ code, message, hint, at: placeOf(scope, here) });
     if (stage.outputs && !Object.hasOwn(stage.outputs, output)) add('unknown-output', `the stage has no output \`${output}\``, suggestion(output, Object.keys(stage.outputs), 'outputs are'));
     if (isMap(stage.raw.in) && Object.hasOwn(stage.raw.in, input)) add('bad-halving', `the input \`${input}\` is in \`in:\` and in \`resume:\``, 'leave it out of `in:`');
-    if (stage.inputKinds && kind === undefined) add('unknown-input', `the stage takes no input \`${input}\``, suggestion(input, Object.keys(stage.inputKinds), 'inputs are'));
+    else if (stage.inputKinds && kind === undefined) add('unknown-input', `the stage takes no input \`${input}\``, suggestion(input, Object.keys(stage.inputKinds), 'inputs are'));
     else if (kind !== undefined && !kind.endsWith('?')) add('kind-mismatch', `the input \`${input}\` is required, but the first rung has nothing to resume`, `declare it as '${kind}?' in the stage`);
   }
 }

@@ -62,7 +62,10 @@ export type CellAction =
     }
   /** A typed stage. */
   | { readonly kind: 'module'; readonly uses: string; readonly file: string; readonly inputs: Readonly<Record<string, InputKind>> }
-  /** Names the survivors of a halving rung from its cohort's metrics; run by the runner itself. */
+  /**
+   * Names the survivors of a halving rung from its cohort's metrics; run by the runner itself. Its input `metrics` is a
+   * gather of metrics files, one for each of `members`, in their order; its output `survivors` is a JSON list of members.
+   */
   | { readonly kind: 'decision'; readonly metric: string; readonly mode: 'min' | 'max'; readonly keep: number; readonly members: readonly string[] };
 
 export type CommandPart = string | { readonly in: string } | { readonly out: string };
@@ -156,7 +159,11 @@ export interface Cell {
   /** Cells that only have to come first (`needs:`). */
   readonly needs: readonly number[];
   readonly settings: CellSettings;
-  /** Runs only if the decision cell lists this member among its survivors; else it is *stopped*. */
+  /**
+   * A later rung of a halving: runs only if the decision cell lists this member among its survivors; else it is
+   * *stopped*. The decision's index is greater than the cell's, as cells of a stage lie together: the one edge that
+   * points forward. The guard is not part of the key.
+   */
   readonly guard: { readonly decision: number; readonly member: string } | null;
 }
 
@@ -178,7 +185,7 @@ export type ReportItem =
   | { readonly kind: 'figure'; readonly stage: string; readonly output: string; readonly title: string | null }
   | { readonly kind: 'text'; readonly text: string };
 
-/** A pipeline, expanded: every cell, producers before consumers. */
+/** A pipeline, expanded: every cell, producers before consumers (but for `guard`). */
 export interface CellGraph {
   readonly pipeline: string;
   readonly title: string | null;

@@ -1,16 +1,11 @@
-/** `report:` and `publish:` checked against the stages there are. */
-import { statSync } from 'node:fs';
-import { isAbsolute, join, posix } from 'node:path';
-import { placeOf } from './compile.ts';
+/** `report:` checked against the stages there are. */
 import { requireStage } from './lookup.ts';
 import type { StageTable } from './lookup.ts';
-import type { Cell, ReportItem, StageDefinition } from './model.ts';
+import type { ReportItem } from './model.ts';
 import type { LoadedFile, Namespace } from './namespace.ts';
-import type { FilePlace, Place, Problems } from './problems.ts';
+import type { Place, Problems } from './problems.ts';
 import { parseReference } from './reference.ts';
 import { childPointer } from './source-file.ts';
-import type { StageState } from './stage-state.ts';
-import { pathsOverlap, scopeOf } from './stage-table.ts';
 import { suggestion } from './suggest.ts';
 
 /** The report of the pipeline that was asked for and its parts; if it has none, those of the pipelines it includes. */
@@ -49,49 +44,4 @@ function fileReport(loaded: LoadedFile, namespace: Namespace, stages: StageTable
     }
     return [{ kind: 'figure', stage: stage.name, output: reference.output, title: item.title ?? null }];
   });
-}
-
-/** `publish:` writes into the project: one writer a path, inside the project, and nobody reads it behind the graph's back. */
-export function checkPublish(states: readonly StageState[], definitions: readonly StageDefinition[], cells: readonly Cell[], root: string, problems: Problems): void {
-  const written: { readonly path: string; readonly stage: StageState; readonly place: FilePlace }[] = [];
-  for (const state of states) {
-    for (const [output, target] of Object.entries(state.inactive === null ? state.yaml?.publish ?? {} : {})) {
-      const scope = scopeOf(state, problems, null);
-      const place = placeOf(scope, childPointer(`${state.pointer}/publish`, output));
-      if (state.outputs && !Object.hasOwn(state.outputs, output)) {
-        problems.add({ code: 'unknown-output', message: `stage \`${state.shortName}\` has no output \`${output}\``, at: { ...place, part: 'key' }, hint: suggestion(output, Object.keys(state.outputs), 'outputs are') ?? 'it has none' });
-      }
-      if ((state.expanded?.matrix.axes.length ?? 0) > 0) problems.add({ code: 'publish-matrix', message: `stage \`${state.shortName}\` has a matrix: its cells would overwrite each other at ${target}`, at: place, hint: 'gather them in a stage of its own, and publish what that makes' });
-      const path = posix.normalize(target).replace(/\/$/, '');
-      if (isAbsolute(path) || path === '.' || path === '..' || path.startsWith('../')) {
-        problems.add({ code: 'bad-path', message: `\`publish\` must stay inside the project, not write ${target}`, at: place, hint: 'write a path relative to the project root' });
-        continue;
-      }
-      if (target.endsWith('/') || (state.outputs?.[output]?.kind === 'file' && statSync(join(root, path), { throwIfNoEntry: false })?.isDirectory())) {
-        problems.add({ code: 'bad-path', message: `\`publish\` needs the name of the copy, not a folder: ${target}`, at: place, hint: `for example ${path}/${output}` });
-      }
-      const twin = written.find(other => pathsOverlap(other.path, path));
-      if (twin) problems.add({ code: 'path-conflict', message: `\`${state.shortName}\` and \`${twin.stage.shortName}\` both write ${path}`, at: place, related: [{ message: 'the other writer', at: twin.place }], hint: 'give each its own path' });
-      written.push({ path, stage: state, place });
-    }
-  }
-  if (written.length > 0) checkReaders(written, states, definitions, cells, problems);
-}
-
-function checkReaders(written: readonly { readonly path: string; readonly stage: StageState; readonly place: Place }[], states: readonly StageState[], definitions: readonly StageDefinition[], cells: readonly Cell[], problems: Problems): void {
-  const byName = new Map(states.map(state => [state.name, state]));
-  for (const definition of definitions) {
-    const state = byName.get(definition.name);
-    const cell = cells[definition.first];
-    if (!state || !cell) continue;
-    for (const [name, input] of Object.entries(cell.inputs)) {
-      if (input.kind !== 'path' || input.glob) continue;
-      const writer = written.find(one => pathsOverlap(one.path, input.path));
-      if (!writer) continue;
-      problems.add({
-        code: 'hidden-edge', message: `input \`${name}\` reads ${input.path}, which stage \`${writer.stage.name}\` publishes`, at: { kind: 'file', file: state.file, pointer: childPointer(`${state.pointer}/in`, name) },
-        related: [{ message: 'published here', at: writer.place }], hint: `read the stage's output instead, so that it is made first`,
-      });
-    }
-  }
 }

@@ -10,8 +10,13 @@ import { study } from './catalogue.ts';
 
 /** A folder with these files that is gone after the test. */
 export function project(files: Readonly<Record<string, string>>): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'pipe-language-')));
+  const folder = write(files);
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function write(files: Readonly<Record<string, string>>): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'pipe-language-')));
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), text);
@@ -29,7 +34,8 @@ export interface LoadSettings {
 
 /** Loads a pipeline from its text. */
 export async function load(text: string, settings: LoadSettings = {}): Promise<CellGraph> {
-  const folder = project({ 'package.json': '{}', 'pipe.yaml': text, ...settings.files });
+  const folder = write({ 'package.json': '{}', 'pipe.yaml': text, ...settings.files });
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return loadPipeline({ file: join(folder, 'pipe.yaml'), profile: settings.profile ?? null, set: settings.set ?? [], catalogue: settings.catalogue ?? study() });
 }
 
