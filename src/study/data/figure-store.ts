@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
-import { appendFile, copyFile, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ArticleAnswer } from './pmc-cloud.ts';
 
@@ -8,7 +8,7 @@ import type { ArticleAnswer } from './pmc-cloud.ts';
 export interface FigureStore {
   /** What the archive said of an article, unless that is too long ago. */
   article(pmcid: string): ArticleAnswer | undefined;
-  rememberArticle(pmcid: string, answer: ArticleAnswer): Promise<void>;
+  rememberArticle(pmcid: string, answer: ArticleAnswer): void;
   /** The md5 of an object without a published one, where it was fetched before. */
   digestOf(key: string): string | undefined;
   /** Whether these bytes are here and whole: they are hashed, so that a torn file is fetched again. */
@@ -16,6 +16,12 @@ export interface FigureStore {
   put(key: string, md5: string, bytes: Buffer): Promise<void>;
   /** Places a figure at a path, without a second copy where the file system can. */
   place(md5: string, path: string): Promise<void>;
+  /**
+   * Writes what is still to be written.
+   *
+   * @throws the error of the disk, if some of it could not be
+   */
+  close(): Promise<void>;
 }
 
 /** Articles appear, are retracted and get new versions: after so long the archive is asked again. */
@@ -40,6 +46,35 @@ async function readJournal(path: string): Promise<Entry[]> {
   });
 }
 
+/** Appends lines in the background, many at once: one write a line would cost more than the download of a small figure. */
+async function openJournal(path: string): Promise<{ add(entry: Entry): void; close(): Promise<void> }> {
+  const file = await open(path, 'a');
+  let waiting = '\n'; // ends a line that another process left torn
+  let failure: { readonly error: unknown } | undefined;
+  let writing: Promise<void> | undefined;
+  const drain = async (): Promise<void> => {
+    while (waiting !== '' && failure === undefined) {
+      const text = waiting;
+      waiting = '';
+      // With O_APPEND in one write, so that the lines of two processes do not mix.
+      await file.appendFile(text).catch((error: unknown) => (failure = { error }));
+    }
+    writing = undefined;
+  };
+  return {
+    add(entry) {
+      if (failure !== undefined) throw failure.error;
+      waiting += `${JSON.stringify(entry)}\n`;
+      writing ??= drain();
+    },
+    async close() {
+      await writing;
+      await file.close();
+      if (failure !== undefined) throw failure.error;
+    },
+  };
+}
+
 async function md5OfFile(path: string): Promise<string | null> {
   const hash = createHash('md5');
   try {
@@ -57,13 +92,11 @@ async function md5OfFile(path: string): Promise<string | null> {
  */
 export async function openFigureStore(folder: string): Promise<FigureStore> {
   await mkdir(join(folder, 'figures'), { recursive: true });
-  const journal = join(folder, 'journal.jsonl');
+  const path = join(folder, 'journal.jsonl');
   const articles = new Map<string, ArticleAnswer>();
   const digests = new Map<string, string>();
   const oldest = Date.now() - articleIsFreshMs;
-  const entries = await readJournal(journal);
-  if (entries.length > 0) await appendFile(journal, '\n'); // closes a torn last line
-  for (const entry of entries) {
+  for (const entry of await readJournal(path)) {
     if ('pmcid' in entry) {
       if (entry.at >= oldest) articles.set(entry.pmcid, entry.answer);
     } else digests.set(entry.key, entry.md5);
@@ -71,13 +104,13 @@ export async function openFigureStore(folder: string): Promise<FigureStore> {
   const known = new Set<string>();
   const made = new Set<string>();
   const pathOf = (md5: string): string => join(folder, 'figures', md5.slice(0, 2), md5);
-  const write = (entry: Entry): Promise<void> => appendFile(journal, `${JSON.stringify(entry)}\n`);
+  const journal = await openJournal(path);
 
   return {
     article: pmcid => articles.get(pmcid),
-    async rememberArticle(pmcid, answer) {
+    rememberArticle(pmcid, answer) {
       articles.set(pmcid, answer);
-      await write({ pmcid, at: Date.now(), answer });
+      journal.add({ pmcid, at: Date.now(), answer });
     },
     digestOf: key => digests.get(key),
     async has(md5) {
@@ -102,7 +135,7 @@ export async function openFigureStore(folder: string): Promise<FigureStore> {
       known.add(md5);
       if (digests.get(key) !== md5) {
         digests.set(key, md5);
-        await write({ key, md5 });
+        journal.add({ key, md5 });
       }
     },
     async place(md5, path) {
@@ -113,5 +146,6 @@ export async function openFigureStore(folder: string): Promise<FigureStore> {
         await copyFile(pathOf(md5), path, constants.COPYFILE_FICLONE);
       }
     },
+    close: () => journal.close(),
   };
 }

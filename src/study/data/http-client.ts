@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { rateLimit, systemClock } from './rate-limit.ts';
 import type { Clock } from './rate-limit.ts';
@@ -110,11 +110,15 @@ export function retryAfterSeconds(header: string | undefined, nowMs = Date.now()
 /** A polite HTTP client: rate limit, keep-alive, retries with backoff and jitter, `Retry-After`, `Range` resume, timeouts. */
 export function httpClient(options: HttpOptions): HttpClient {
   const { concurrency, retries, timeoutSeconds, clock = systemClock, random = Math.random } = options;
-  // One listener on the caller's signal, and one of our own for the many requests.
+  // One listener on the caller's signal, however many requests there are; those that wait listen to a signal of our own.
   const stopping = new AbortController();
   const { signal } = stopping;
   setMaxListeners(0, signal);
-  const stopAll = (): void => stopping.abort(options.signal?.reason);
+  const running = new Set<ClientRequest>();
+  const stopAll = (): void => {
+    stopping.abort(options.signal?.reason);
+    for (const request of running) request.destroy();
+  };
   if (options.signal?.aborted) stopAll();
   options.signal?.addEventListener('abort', stopAll, { once: true });
   const turn = rateLimit(options.requestsPerSecond, clock);
@@ -141,14 +145,13 @@ export function httpClient(options: HttpOptions): HttpClient {
         stalled = true;
         request.destroy();
       }, timeoutSeconds * 1000);
-      const stop = (): void => void request.destroy();
-      signal.addEventListener('abort', stop, { once: true });
+      running.add(request);
       let settled = false;
       const settle = (outcome: Outcome): void => {
         if (settled) return;
         settled = true;
         clearTimeout(timer);
-        signal.removeEventListener('abort', stop);
+        running.delete(request);
         if (signal.aborted) reject(signal.reason);
         else resolve(outcome);
       };

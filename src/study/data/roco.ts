@@ -94,7 +94,7 @@ async function askArticle(session: Session, pmcid: string): Promise<ArticleAnswe
   if (remembered !== undefined) return remembered;
   const answer = await findArticle(client, options.pmcUrl, pmcid);
   if ('absent' in answer) session.failedInARow = 0; // with an article that is there, only its figures tell
-  await store.rememberArticle(pmcid, answer);
+  store.rememberArticle(pmcid, answer);
   return answer;
 }
 
@@ -193,6 +193,7 @@ function ending(file: string): string {
 export async function downloadRoco(options: RocoOptions, folder: string, storeFolder: string, hooks: RocoHooks = {}): Promise<RocoSummary> {
   const { limit } = options;
   const client = httpClient({ ...options, signal: hooks.signal });
+  let store: FigureStore | undefined;
   try {
     const rows: RocoRow[] = [];
     const unlisted: LeftOut[] = [];
@@ -203,7 +204,8 @@ export async function downloadRoco(options: RocoOptions, folder: string, storeFo
     }
     const articles = byArticle(rows);
     hooks.onNote?.(`${rows.length} figures of ${articles.length} articles are listed in ${options.splits.join(', ')}`);
-    const session: Session = { options, client, store: await openFigureStore(storeFolder), failedInARow: 0 };
+    store = await openFigureStore(storeFolder);
+    const session: Session = { options, client, store, failedInARow: 0 };
     const outcomes: Outcome[][] = new Array<Outcome[]>(articles.length);
     const progress = progressOf(limit === null ? rows.length : Math.min(limit, rows.length), hooks.onProgress);
     let figures = 0;
@@ -227,7 +229,7 @@ export async function downloadRoco(options: RocoOptions, folder: string, storeFo
       throw new Error(`${losses.length} of ${kept.length} figures could not be fetched, for example ${reason}. `
         + `What was fetched is kept: run it again, or raise failuresAllowed (${options.failuresAllowed}).`);
     }
-    const { pairs, leftOut } = await placeFigures(session.store, folder, kept, rows);
+    const { pairs, leftOut } = await placeFigures(store, folder, kept, rows);
     const everything = [...leftOut, ...unlisted];
     await writePairs(folder, pairs, everything, {
       source: 'ROCO v1',
@@ -243,6 +245,7 @@ export async function downloadRoco(options: RocoOptions, folder: string, storeFo
     return { pairs: pairs.length, leftOut: countBy(everything, row => row.kind), reused: kept.filter(outcome => 'md5' in outcome && outcome.reused).length, http: client.statistics };
   } finally {
     client.close();
+    await store?.close();
   }
 }
 
