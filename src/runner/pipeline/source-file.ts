@@ -104,7 +104,7 @@ export function positionOf(source: SourceFile, pointer: string, mark: Mark = {})
   const block = isCollection(node) && !node.flow;
   const keyRange = rangeOf(key);
   if (keyRange && (mark.part === 'key' || block || !value || value[0] === value[1])) return spanPosition(source, ...keyRange);
-  if (value && !(block && value[0] === 0)) return spanPosition(source, ...value);
+  if (value && !(block && pointer === '')) return spanPosition(source, ...value);
   return spanPosition(source, value?.[0] ?? 0, (value?.[0] ?? 0) + 1);
 }
 
