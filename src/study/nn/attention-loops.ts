@@ -100,7 +100,10 @@ export function attentionBackward(
 
 /** Four sums at once: one alone would wait for each addition before the next. */
 function dot(a: Float64Array, from: number, b: Float64Array, other: number, size: number): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
   const whole = size & ~3;
   for (let c = 0; c < whole; c += 4) {
     s0 += a[from + c]! * b[other + c]!;
@@ -113,7 +116,14 @@ function dot(a: Float64Array, from: number, b: Float64Array, other: number, size
 }
 
 function addScaled(to: Float64Array, at: number, from: Float64Array, other: number, factor: number, size: number): void {
-  for (let c = 0; c < size; c++) to[at + c]! += factor * from[other + c]!;
+  const whole = size & ~3;
+  for (let c = 0; c < whole; c += 4) {
+    to[at + c]! += factor * from[other + c]!;
+    to[at + c + 1]! += factor * from[other + c + 1]!;
+    to[at + c + 2]! += factor * from[other + c + 2]!;
+    to[at + c + 3]! += factor * from[other + c + 3]!;
+  }
+  for (let c = whole; c < size; c++) to[at + c]! += factor * from[other + c]!;
 }
 
 function unpack(

@@ -36,6 +36,7 @@ export function recordedStep(
     binding.createTensor([...shape], values instanceof Int32Array ? binding.TF_INT32 : binding.TF_FLOAT, values);
   const execute = (inputs: readonly number[], names: readonly string[], fetch: readonly string[]): Float32Array[] => {
     try {
+      if (fetch.length === 0) return [];
       return binding.runSavedModel(session, [...inputs], names.join(','), fetch.join(',')).map(({ id }) => {
         // The binding's array is a view of memory that goes with the tensor.
         const values = Float32Array.from(binding.tensorDataSync(id) as Float32Array);

@@ -1,0 +1,115 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { backendCommand } from '../../../src/study/commands/backend.ts';
+import type { CommandContext } from '../../../src/study/commands/command.ts';
+import { installNative, nativeFolder, removeNative } from '../../../src/study/commands/install-native.ts';
+import { withInstallLock } from '../../../src/study/commands/install-lock.ts';
+import { modelCommand } from '../../../src/study/commands/model.ts';
+import { execaSync } from 'execa';
+
+/** Runs `pipe …` with one of the study's commands and gives what it wrote. */
+async function pipe(args: readonly string[], json = false): Promise<string> {
+  let output = '';
+  const context: CommandContext = {
+    projectRoot: process.cwd(),
+    write: (text) => void (output += text),
+    writeError: () => {},
+    isTerminal: false,
+    json,
+  };
+  const program = new Command('pipe').exitOverride();
+  for (const command of [backendCommand, modelCommand]) command.register(program, context);
+  await program.parseAsync([...args], { from: 'user' });
+  return output;
+}
+
+const fresh = (): string => mkdtempSync(join(tmpdir(), 'backends-'));
+
+/** A PATH with links to these programs and nothing else. */
+function pathOf(...names: readonly string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), 'path-'));
+  for (const name of names) symlinkSync(execaSync('which', [name]).stdout, join(folder, name));
+  return folder;
+}
+
+describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('pipe backend install (linux x64)', () => {
+  const install = (env: NodeJS.ProcessEnv): Promise<unknown> =>
+    installNative({ env, say: () => {}, force: false }).catch((error: unknown) => error);
+
+  it('says which tool is missing, and the command that brings it', async () => {
+    const node = dirname(process.execPath);
+    expect(await install({ PATH: '/nowhere', PIPE_BACKENDS: fresh() })).toMatchObject({
+      exitCode: 3,
+      message: expect.stringContaining('Python 3 is needed') as string,
+      hint: 'apt-get install python3 python3-pip',
+    });
+    expect(await install({ PATH: `${process.env['PATH']}`, CXX: 'no-such-compiler', PIPE_BACKENDS: fresh(), HOME: node })).toMatchObject({
+      exitCode: 3,
+      message: expect.stringContaining('a C++ compiler (no-such-compiler)') as string,
+    });
+  });
+
+  it('leaves nothing that looks installed when the registry cannot be reached', async () => {
+    const root = fresh();
+    const env = { ...process.env, PIPE_BACKENDS: root, PIP_INDEX_URL: 'http://127.0.0.1:9/', PIP_FIND_LINKS: '', PIP_RETRIES: '0', PIP_NO_CACHE_DIR: '1' };
+    expect(await install(env)).toMatchObject({ exitCode: 3, message: expect.stringMatching(/^pip could not fetch TensorFlow/) as string });
+    expect(existsSync(join(nativeFolder(env), 'ready.json'))).toBe(false);
+    expect(readdirSync(nativeFolder(env))).not.toContain('install.lock');
+  });
+
+  it('is told by the folder alone when it is already there, and removes it', async () => {
+    const env = { PIPE_BACKENDS: fresh(), PATH: '/nowhere' };
+    mkdirSync(nativeFolder(env), { recursive: true });
+    writeFileSync(join(nativeFolder(env), 'tfjs_binding.node'), '');
+    writeFileSync(join(nativeFolder(env), 'ready.json'), JSON.stringify({ format: 1, tensorflow: '2.21.0', device: 'cpu', binding: 'tfjs_binding.node' }));
+    const lines: string[] = [];
+    await installNative({ env, say: (line) => lines.push(line), force: false });
+    expect(lines).toEqual([`TensorFlow 2.21.0 is already installed in ${nativeFolder(env)}`]);
+    expect(await removeNative(env)).toBe(nativeFolder(env));
+    expect(existsSync(nativeFolder(env))).toBe(false);
+    expect(await removeNative(env)).toBeNull();
+  });
+});
+
+describe('the install lock', () => {
+  it('keeps a second process out, and is taken over from one that has ended', async () => {
+    const folder = fresh();
+    await withInstallLock(folder, async () => {
+      // The parent runs as long as this test does.
+      writeFileSync(join(folder, 'install.lock'), String(process.ppid));
+      await expect(withInstallLock(folder, async () => 1)).rejects.toThrow(`process ${process.ppid} is installing`);
+    });
+    const ended = execaSync(process.execPath, ['-p', 'process.pid']).stdout;
+    writeFileSync(join(folder, 'install.lock'), ended);
+    expect(await withInstallLock(folder, async () => 2)).toBe(2);
+  });
+});
+
+describe('pipe backend info and pipe model', () => {
+  it('name the backends and the one that is taken', async () => {
+    const info = JSON.parse(await pipe(['backend', 'info'], true)) as { automatic: string; backends: { name: string; identity: string }[] };
+    expect(info.backends.map(({ name }) => name)).toEqual(['tensorflow', 'wasm', 'cpu']);
+    expect(info.backends.map(({ identity }) => identity)).toContain(info.automatic);
+    expect(await pipe(['backend', 'info'])).toContain(`* ${info.automatic.split('-')[0]}`);
+  });
+
+  it('times a backend', async () => {
+    const result = JSON.parse(await pipe(['backend', 'bench', '--backend', 'wasm', '--size', 'd16l1', '--batch', '8', '--steps', '2'], true)) as Record<string, number>;
+    expect(result).toMatchObject({ size: 'd16l1', batch: 8, threads: 1, device: 'cpu' });
+    expect(result['pairs_per_second']).toBeGreaterThan(0);
+    await expect(pipe(['backend', 'bench', '--batch', 'many'])).rejects.toThrow('--batch many is not a whole number from 1');
+  });
+
+  it('tabulates a model by part', async () => {
+    const text = await pipe(['model', 'n0']);
+    expect(text).toMatch(/^token embedding +65,536$/m);
+    expect(text).toMatch(/^all +144,769$/m);
+    const described = JSON.parse(await pipe(['model', 'd32l2', '--resolution', '32', '--context', '16', '--vocabulary', '512'], true)) as Record<string, unknown>;
+    expect(described).toMatchObject({ parameters: 76_673, nonEmbedding: 60_289, macsPerPair: 981_120, tokens: { image: 17, text: 16 } });
+    await expect(pipe(['model', 'n0', '--resolution', '32'])).rejects.toThrow(/n0 has resolution 64/);
+    await expect(pipe(['model', 'huge'])).rejects.toThrow('unknown model size "huge"');
+  });
+});

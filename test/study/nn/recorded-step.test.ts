@@ -1,0 +1,92 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Backend } from '../../../src/study/nn/backend.ts';
+import type { Tensor } from '../../../src/study/nn/kernels.ts';
+import { hasNative, openTestBackend, openTestBackends } from './backends.ts';
+
+const shape = { shape: [2], dtype: 'float32' as const };
+
+describe('a compiled step', () => {
+  let backends: readonly Backend[] = [];
+  beforeAll(async () => {
+    backends = await openTestBackends();
+  });
+
+  it('keeps state from call to call; push replaces it and pull copies it', () => {
+    for (const backend of backends) {
+      const names = { parameter: 'w', first: 'm', second: 'v' };
+      const state = new Map(['w', 'm', 'v'].map((name) => [name, { shape: [2], values: Float32Array.of(0, 0) }]));
+      const scalar = { shape: [], dtype: 'float32' as const };
+      const step = backend.compileStep(
+        (kernels, { x, rate, b1, b2 }, access) => {
+          const before = kernels.total(access.read('w'));
+          access.adamW(names, x!, { learningRate: rate!, beta1Power: b1!, beta2Power: b2! }, {
+            beta1: 0.5,
+            beta2: 0.5,
+            epsilon: 0,
+            weightDecay: 0,
+          });
+          return { before };
+        },
+        { x: shape, rate: scalar, b1: scalar, b2: scalar },
+        { state },
+      );
+      const feeds = (power: number): Record<string, Float32Array> => ({
+        x: Float32Array.of(2, -4),
+        rate: Float32Array.of(0.25),
+        b1: Float32Array.of(power),
+        b2: Float32Array.of(power),
+      });
+      // Adam's first step is the sign of the gradient times the rate, whatever its size.
+      expect(step.call(feeds(0.5))['before']![0]).toBe(0);
+      const [left, right] = step.pull().get('w')!;
+      expect([left, right]).toEqual([expect.closeTo(-0.25, 6), expect.closeTo(0.25, 6)]);
+      step.push(new Map([['w', Float32Array.of(3, 4)]]));
+      expect(step.call(feeds(0.25))['before']![0]).toBe(7);
+      expect(step.pull().get('m')).toEqual(Float32Array.of(1.5, -3));
+      expect(() => step.push(new Map([['w', new Float32Array(3)]]))).toThrow(/state "w" has shape \[2\] and cannot take 3 values/);
+      expect(() => step.push(new Map([['y', new Float32Array(3)]]))).toThrow(/no state "y"/);
+      step.dispose();
+    }
+  });
+
+  it('names feeds that are missing, unknown, or of another shape or type', () => {
+    for (const backend of backends) {
+      const step = backend.compileStep((kernels, { x }) => ({ y: kernels.scale(x!, 2) }), { x: shape }, { state: new Map() });
+      expect(step.call({ x: Float32Array.of(1, 2) })['y']).toEqual(Float32Array.of(2, 4));
+      expect(() => step.call({})).toThrow(/the feed "x" is missing/);
+      expect(() => step.call({ x: new Float32Array(3) })).toThrow(/"x" has 3 values; the step was compiled for \[2\]/);
+      expect(() => step.call({ x: new Int32Array(2) })).toThrow(/"x" must be float32/);
+      expect(() => step.call({ x: new Float32Array(2), z: new Float32Array(1) })).toThrow(/no feed "z"/);
+      step.dispose();
+    }
+  });
+
+  describe.skipIf(!hasNative)('recorded as a graph (needs native TensorFlow)', () => {
+    it('says what happened when a tensor is read while recording', async () => {
+      const backend = await openTestBackend('tensorflow');
+      const reading = (look: (tensor: Tensor) => unknown) => () =>
+        backend.compileStep(
+          (kernels, { x }) => {
+            const y = kernels.exp(x!);
+            look(y);
+            return { y };
+          },
+          { x: shape },
+          { state: new Map() },
+        );
+      const message = /was called on the result of Exp, shape \[2\], inside a step that is being recorded/;
+      expect(reading((y) => (y as unknown as { dataSync(): unknown }).dataSync())).toThrow(message);
+      expect(reading((y) => Number(y) > 1)).toThrow(message);
+    });
+
+    it('refuses tensors made outside the step, and shapes that do not fit', async () => {
+      const backend = await openTestBackend('tensorflow');
+      const outside: Tensor = { shape: [2], dtype: 'float32' };
+      const compile = (run: Parameters<Backend['compileStep']>[0]) => () => backend.compileStep(run, { x: shape }, { state: new Map() });
+      expect(compile((kernels, { x }) => ({ y: kernels.add(x!, outside) }))).toThrow(/made outside the step/);
+      expect(compile((kernels, { x }) => ({ y: kernels.add(x!, kernels.constant(new Float32Array(3), [3])) }))).toThrow(
+        /AddV2 cannot take shapes \[2\] and \[3\]/,
+      );
+    });
+  });
+});
