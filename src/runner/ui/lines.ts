@@ -3,7 +3,8 @@ import { relative } from 'node:path';
 import type { CellStatus, RunEvent } from '../run/event.ts';
 import { formatCount, formatDuration, formatEstimate, plural } from './format.ts';
 import type { Style } from './style.ts';
-import { padEnd, printable } from './width.ts';
+import { printable } from '../run/log-file.ts';
+import { padEnd } from './width.ts';
 
 export type EventOf<Name extends RunEvent['event']> = Extract<RunEvent, { readonly event: Name }>;
 

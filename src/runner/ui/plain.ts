@@ -1,6 +1,7 @@
 /** One line when a stage starts and one when it ends, with elapsed time: for pipes, build logs and dumb terminals. */
 import type { Renderer } from '../run/event.ts';
 import { formatClock } from './format.ts';
+import { isHere } from './host.ts';
 import { createFreshGroups } from './fresh-groups.ts';
 import type { Finished } from './fresh-groups.ts';
 import { asideLines, failureBlock, finishedLine, freshGroupLine, headingLine, summaryLine } from './lines.ts';
@@ -24,6 +25,7 @@ export function createPlainRenderer(options: PlainOptions): Renderer {
   let quiet = false;
 
   const print = (lines: readonly string[]): void => {
+    if (lines.length === 0) return;
     const elapsed = style.dim(padStart(formatClock(options.now() - began), 7));
     for (const line of lines) options.write(`${elapsed}  ${line}\n`);
   };
@@ -49,7 +51,7 @@ export function createPlainRenderer(options: PlainOptions): Renderer {
           if (!quiet) options.write(`${headingLine(event, style)}\n`);
           break;
         case 'cell.started': {
-          const where = event.host === 'local' ? '' : ` on ${event.host}`;
+          const where = isHere(event.host) ? '' : ` on ${event.host}`;
           const again = event.try > 1 ? `, try ${event.try}` : '';
           const gpus = event.gpus.length > 0 ? `, gpu ${event.gpus.join('+')}` : '';
           print([`${style.accent('●')} ${event.cell} started${where} (cpu ${event.cpu}${gpus}${again})`]);

@@ -4,7 +4,8 @@ import type { CellGraph, Origin, Position } from '../pipeline/model.ts';
 import type { Reason } from '../plan/model.ts';
 import { formatValue } from './format.ts';
 import { shownPath } from './lines.ts';
-import { cut, printable } from './width.ts';
+import { printable } from '../run/log-file.ts';
+import { cut } from './width.ts';
 
 export interface ReasonContext {
   readonly graph: CellGraph;

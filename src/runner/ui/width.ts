@@ -30,7 +30,3 @@ export function cut(text: string, columns: number): string {
   }
   return columns > 0 ? `${kept}…` : '';
 }
-
-/** Text that comes from outside, made safe to print: no escape codes, no control characters. */
-export const printable = (text: string): string =>
-  stripVTControlCharacters(text).replaceAll(/[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/g, '');

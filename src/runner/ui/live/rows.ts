@@ -1,8 +1,10 @@
 /** The live region as lines of text: a pure function of the state, the time and the size of the terminal. */
 import { progressBar, sparkline } from '../bars.ts';
 import { formatClock, formatCount, formatEstimate, formatNumber } from '../format.ts';
+import { isHere } from '../host.ts';
 import type { Style } from '../style.ts';
-import { cut, padEnd, padStart, printable, textWidth } from '../width.ts';
+import { printable } from '../../run/log-file.ts';
+import { cut, padEnd, padStart, textWidth } from '../width.ts';
 import type { LiveState, RunningCell } from './state.ts';
 
 export interface LiveExtras {
@@ -35,7 +37,7 @@ function runningRow(cell: RunningCell, idColumns: number, at: { readonly now: nu
   const elapsed = at.now - cell.startedAt;
   const head = `${style.accent('●')} ${padEnd(cut(printable(cell.cell), idColumns), idColumns)}  `;
   const place = [
-    ...(cell.host === 'local' ? [] : [cell.host]),
+    ...(isHere(cell.host) ? [] : [cell.host]),
     ...(cell.gpus.length > 0 ? [`gpu ${cell.gpus.join('+')}`] : []),
     `cpu ${cell.cpu}`,
     ...(cell.try > 1 ? [`try ${cell.try}`] : []),
