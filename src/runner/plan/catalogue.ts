@@ -1,12 +1,13 @@
 /** Typed stages: where they are, what they declare, and whether params suit them. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { isAbsolute, join, relative } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { ArtefactKind, InputKind, StageModule } from '../../stage.ts';
 import { PipeError } from '../diagnostic.ts';
 import type { Json, JsonObject } from '../json.ts';
 import type { ParamsResult, StageCatalogue, StageInfo } from '../pipeline/model.ts';
 import { bundleStage } from './bundle.ts';
+import { baseOfStage } from './catalogue-paths.ts';
 import { loadClosure, writeWhole } from './closure-cache.ts';
 
 export interface CatalogueOptions {
@@ -15,15 +16,6 @@ export interface CatalogueOptions {
   /** The folder of this package: the `stages/` that are shipped. */
   readonly packageRoot: string;
   readonly cache: string;
-}
-
-/** The folder that paths in a stage's key are relative to: the package for a stage that is shipped, else the project. */
-export function baseOfStage(file: string, options: { readonly root: string; readonly packageRoot: string }): string {
-  const inside = (folder: string): boolean => {
-    const path = relative(folder, file);
-    return !path.startsWith('..') && !isAbsolute(path);
-  };
-  return inside(join(options.packageRoot, 'stages')) ? options.packageRoot : options.root;
 }
 
 export function createCatalogue(options: CatalogueOptions): StageCatalogue {

@@ -245,14 +245,20 @@ export class Results {
     return this.#prepare<[], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE status = 'running' ORDER BY id`).all().map(toAttempt);
   }
 
-  /** Median wall milliseconds of the last five successes of a cell, else of the last twenty of its stage; null without any. */
+  /** Wall milliseconds: of a cell, else of its stage; null without history. */
   durations(pipeline: string, stage: string, cell: string): number | null {
+    return this.cellDuration(pipeline, cell) ?? this.stageDuration(stage);
+  }
+
+  /** Median wall milliseconds of the last five successes of a cell; null without any. */
+  cellDuration(pipeline: string, cell: string): number | null {
     const own = this.#prepare<[string, string], { ms: number }>(
       `SELECT ended_at - started_at AS ms FROM attempt WHERE pipeline = ? AND cell = ? AND status = 'ran' ORDER BY id DESC LIMIT 5`,
     ).all(pipeline, cell);
-    return median(own.map(({ ms }) => ms)) ?? this.stageDuration(stage);
+    return median(own.map(({ ms }) => ms));
   }
 
+  /** Median wall milliseconds of the last twenty successes of a stage's cells, in any pipeline; null without any. */
   stageDuration(stage: string): number | null {
     const all = this.#prepare<[string], { ms: number }>(
       `SELECT ended_at - started_at AS ms FROM attempt WHERE stage = ? AND status = 'ran' ORDER BY id DESC LIMIT 20`,

@@ -1,0 +1,39 @@
+import type { Json } from '../json.ts';
+import { canonicalJson } from '../store/canonical-json.ts';
+import { sha256 } from '../store/file-bytes.ts';
+import type { Key, Manifest } from '../store/model.ts';
+
+/** Longer values go into a key by their digest; canonical JSON never begins with `#`. */
+const longest = 200;
+const encoded = new WeakMap<object, string>();
+
+/** A part's value as it goes into a key. Values that many cells share, such as a closure, are encoded once. */
+export function encodeValue(value: Json): string {
+  if (typeof value !== 'object' || value === null) return shortened(canonicalJson(value));
+  let text = encoded.get(value);
+  if (text === undefined) {
+    text = shortened(canonicalJson(value));
+    encoded.set(value, text);
+  }
+  return text;
+}
+
+function shortened(text: string): string {
+  return text.length > longest ? `#${sha256(text)}` : text;
+}
+
+/**
+ * SHA-256 over the canonical encoding of a manifest: its kind, then a line for each part that is not ignored, sorted by
+ * part. Part names are JSON strings, values canonical JSON or `#` and the digest of that, so that no two different
+ * manifests are encoded alike.
+ */
+export function keyOf(kind: 'plan' | 'action', manifest: Manifest): Key {
+  let text = `xfolds ${kind} key 1\n`;
+  for (const { part, value, ignored } of manifest) if (ignored !== true) text += `${JSON.stringify(part)}:${encodeValue(value)}\n`;
+  return sha256(text) as string as Key;
+}
+
+/** Parts in the order of their names, as a manifest has them. */
+export function sortParts<T extends { readonly part: string }>(parts: T[]): T[] {
+  return parts.sort((a, b) => (a.part < b.part ? -1 : a.part > b.part ? 1 : 0));
+}
