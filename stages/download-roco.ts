@@ -62,6 +62,9 @@ export const stage = defineStage({
 
 /** Says, where a host is the trouble, which param names it and that nothing already fetched is lost. */
 function withAdvice(error: unknown, params: { readonly pmcUrl: string; readonly textUrl: string }, kept: boolean): unknown {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') {
+    return new Error(`the disk is full (${error.message})${kept ? '; what was fetched is kept, run it again when there is room' : ''}`, { cause: error });
+  }
   if (!(error instanceof Error) || (error.name !== 'HostDown' && error.name !== 'HttpFailure')) return error;
   const param = error.message.includes(new URL(params.pmcUrl).host) && !error.message.includes('/data/') ? 'pmcUrl' : 'textUrl';
   const rest = kept ? ' What was fetched is kept; run it again when the host answers.' : '';

@@ -48,8 +48,9 @@ export interface Images extends Omit<ImageIndex, 'shards'> {
 }
 
 const shardBytes = 64 * 1024 * 1024;
+const bufferBytes = 4 * 1024 * 1024;
 
-/** Takes images one after the other and writes them as shards; no more than one image is held in memory. */
+/** Takes images one after the other and writes them as shards, through a buffer of a few megabytes. */
 export interface ShardWriter {
   add(pixels: Uint8Array, row: ImageRow): Promise<void>;
   /** Writes the index and rows; the writer cannot be used after it. */
@@ -66,9 +67,18 @@ export function writeShards(folder: string, resolution: number, limitBytes = sha
   let file: FileHandle | undefined;
   let digest = createHash('sha256');
   let count = 0;
+  const buffer = Buffer.allocUnsafe(imageBytes * Math.max(1, Math.min(perShard, Math.floor(bufferBytes / imageBytes))));
+  let filled = 0;
+  const flush = async (): Promise<void> => {
+    const bytes = buffer.subarray(0, filled);
+    await file?.writeFile(bytes);
+    digest.update(bytes);
+    filled = 0;
+  };
   const name = (): string => `images-${String(shards.length).padStart(4, '0')}.u8`;
   const endShard = async (): Promise<void> => {
     if (file === undefined) return;
+    await flush();
     await file.close();
     file = undefined;
     shards.push({ file: name(), count, sha256: digest.digest('hex') });
@@ -79,8 +89,9 @@ export function writeShards(folder: string, resolution: number, limitBytes = sha
     async add(pixels, row) {
       if (pixels.length !== imageBytes) throw new RangeError(`${row.id} has ${pixels.length} bytes, not ${imageBytes}`);
       file ??= await open(join(folder, name()), 'w');
-      await file.writeFile(pixels);
-      digest.update(pixels);
+      buffer.set(pixels, filled);
+      filled += imageBytes;
+      if (filled === buffer.length) await flush();
       rows.push(row);
       count += 1;
       if (count === perShard) await endShard();

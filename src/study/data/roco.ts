@@ -8,6 +8,8 @@ import { countBy, writePairs } from './pairs.ts';
 import type { LeftOut, Pair } from './pairs.ts';
 import { fetchMedia, findArticle } from './pmc-cloud.ts';
 import type { Article, ArticleAnswer } from './pmc-cloud.ts';
+import { progressOf } from './progress.ts';
+import type { DownloadProgress } from './progress.ts';
 import { forEachConcurrent } from './rate-limit.ts';
 import { readRocoLists } from './roco-text.ts';
 import type { RocoRow } from './roco-text.ts';
@@ -27,18 +29,9 @@ export interface RocoOptions extends Omit<HttpOptions, 'signal'> {
   readonly failuresAllowed: number;
 }
 
-export interface RocoProgress {
-  /** Figures settled, of all that are listed (or of the limit). */
-  readonly done: number;
-  readonly total: number;
-  /** Figures a second, over the last stretch. */
-  readonly rate: number;
-  readonly secondsLeft: number;
-}
-
 export interface RocoHooks {
   readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: RocoProgress) => void;
+  readonly onProgress?: (progress: DownloadProgress) => void;
   readonly onNote?: (text: string) => void;
 }
 
@@ -120,10 +113,14 @@ async function fetchFigure(session: Session, row: RocoRow, article: Article): Pr
 }
 
 /** All figures of one article. What fails is an outcome too; only what ends the whole download is thrown. */
-async function fetchArticle(session: Session, rows: readonly RocoRow[], settled: () => void): Promise<Outcome[]> {
+async function fetchArticle(session: Session, rows: readonly RocoRow[], settled: (outcome: Outcome) => void): Promise<Outcome[]> {
   const first = rows[0];
   if (first === undefined) return [];
-  const all = (outcome: (row: RocoRow) => Outcome): Outcome[] => rows.map(row => (settled(), outcome(row)));
+  const all = (outcomeOf: (row: RocoRow) => Outcome): Outcome[] => {
+    const outcomes = rows.map(outcomeOf);
+    outcomes.forEach(settled);
+    return outcomes;
+  };
   let answer: ArticleAnswer;
   try {
     answer = await askArticle(session, first.pmcid);
@@ -136,34 +133,11 @@ async function fetchArticle(session: Session, rows: readonly RocoRow[], settled:
   }
   const outcomes: Outcome[] = [];
   for (const row of rows) {
-    outcomes.push(await fetchFigure(session, row, answer.article).catch((error: unknown) => failed(session, row, error)));
-    settled();
+    const outcome = await fetchFigure(session, row, answer.article).catch((error: unknown) => failed(session, row, error));
+    outcomes.push(outcome);
+    settled(outcome);
   }
   return outcomes;
-}
-
-/** Rate over the last twenty seconds or so, told at most four times a second. */
-function progressOf(total: number, tell: RocoHooks['onProgress']): { settled: () => void; finish: () => void } {
-  let done = 0;
-  let told = -Infinity;
-  const marks: [number, number][] = [[performance.now(), 0]];
-  const say = (now: number): void => {
-    marks.push([now, done]);
-    if (marks.length > 80) marks.shift();
-    const [since, before] = marks[0] ?? [now, done];
-    const rate = now > since ? ((done - before) * 1000) / (now - since) : 0;
-    tell?.({ done: Math.min(done, total), total, rate, secondsLeft: rate > 0 ? Math.max(0, total - done) / rate : Infinity });
-  };
-  return {
-    settled() {
-      done += 1;
-      const now = performance.now();
-      if (now - told < 250) return;
-      told = now;
-      say(now);
-    },
-    finish: () => say(performance.now()),
-  };
 }
 
 /** The outcomes that count: all, or those up to the figure that reaches the limit, in the order of the articles. */
@@ -214,7 +188,10 @@ export async function downloadRoco(options: RocoOptions, folder: string, storeFo
       articles,
       options.concurrency,
       async (article, index) => {
-        const list = await fetchArticle(session, article, progress.settled);
+        // With a limit only what was fetched brings the end nearer; without one every row does.
+        const list = await fetchArticle(session, article, outcome => {
+          if (limit === null || 'md5' in outcome) progress.settled();
+        });
         outcomes[index] = list;
         for (const outcome of list) if ('md5' in outcome) figures += 1;
       },

@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readPairs, readPairsReport } from '../../../src/study/data/pairs.ts';
+import type { DownloadProgress } from '../../../src/study/data/progress.ts';
 import { downloadRoco } from '../../../src/study/data/roco.ts';
-import type { RocoOptions, RocoProgress } from '../../../src/study/data/roco.ts';
+import type { RocoOptions } from '../../../src/study/data/roco.ts';
 import { startRocoMirror } from '../../rig/roco-mirror.ts';
 import type { RocoMirror } from '../../rig/roco-mirror.ts';
 import { hasShared, sharedPath } from '../../rig/shared.ts';
@@ -39,7 +40,7 @@ describe.skipIf(!hasShared)('ROCO from the mirror (needs the shared data)', () =
   it('gets every figure and none wrong through errors, cut bodies, wrong bytes and stalls', async () => {
     await mirror.setFaults({ error: 0.05, truncate: 0.05, corrupt: 0.03, stall: 0.02 });
     const [out, store] = [await folder(), await folder()];
-    const steps: RocoProgress[] = [];
+    const steps: DownloadProgress[] = [];
     const summary = await run(out, store, { limit: 300, concurrency: 32, timeoutSeconds: 0.3 }, { onProgress: step => steps.push(step) });
     await mirror.setFaults({ error: 0, truncate: 0, corrupt: 0, stall: 0 });
     const pairs = await readPairs(out);
@@ -82,7 +83,7 @@ describe.skipIf(!hasShared)('ROCO from the mirror (needs the shared data)', () =
   it('goes on where it was interrupted, past a torn journal and a torn figure', async () => {
     const [out, store] = [await folder(), await folder()];
     const controller = new AbortController();
-    const stop = (step: RocoProgress): void => { if (step.done >= 1) controller.abort(new Error('interrupted')); };
+    const stop = (step: DownloadProgress): void => { if (step.done >= 1) controller.abort(new Error('interrupted')); };
     await expect(run(out, store, { limit: 150, concurrency: 4 }, { signal: controller.signal, onProgress: stop })).rejects.toThrow('interrupted');
     await run(await folder(), store, { limit: 40 });
     const fetched = (await readdir(join(store, 'figures'), { recursive: true, withFileTypes: true })).filter(entry => entry.isFile());
