@@ -1,0 +1,98 @@
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { modelSize } from '../../src/study/nn/model-size.ts';
+import { loadModel } from '../../src/study/nn/model-folder.ts';
+import { stage } from '../../stages/train.ts';
+import { outputs, readLines, recordingReport, surroundings, tinyFolders } from './training-rig.ts';
+
+let inputs: { images: string; tokens: string };
+beforeAll(async () => {
+  inputs = await tinyFolders();
+});
+
+interface Options {
+  readonly signal?: AbortSignal;
+  readonly checkpoint?: string;
+  readonly stopAt?: () => void;
+}
+
+async function run(params: Readonly<Record<string, unknown>>, { signal, checkpoint, stopAt }: Options = {}) {
+  const { folder, file } = outputs();
+  const { report, told } = recordingReport();
+  const progress = report.progress;
+  await stage.run({
+    params: stage.params.parse(params),
+    inputs,
+    outputs: { model: folder, metrics: file },
+    report: { ...report, progress: (...told) => (progress(...told), stopAt?.()) },
+    ...surroundings(signal),
+    checkpoint: checkpoint ?? null,
+  });
+  return { folder, file, told };
+}
+
+const bytes = (folder: string): string => readFileSync(join(folder, 'weights.safetensors')).toString('base64');
+
+describe('the stage train', () => {
+  it('spends the budget, and writes model, curves and facts', async () => {
+    const perPair = 6 * modelSize('d16l1', { input: { resolution: 16, patch: 8, context: 8, vocabulary: 40 } }).macsPerPair;
+    const { folder, file, told } = await run({ size: 'd16l1', flops: perPair * 16 * 40, batch: 16, learningRate: 3e-3 });
+    const { config, training } = await loadModel(folder);
+    expect(config).toMatchObject({ name: 'd16l1', image: { width: 16, resolution: 16, patch: 8 }, text: { context: 8, vocabulary: 40 } });
+    expect(training).toMatchObject({ steps: 40, pairs_seen: 640, unique_pairs: 144, batch: 16, learning_rate: 3e-3 });
+    expect(training.flops).toBe(perPair * 640);
+    const rows = readLines(file);
+    const curve = (metric: string): number[] => rows.filter((row) => row.metric === metric).map(({ value }) => value);
+    expect(curve('loss')).toHaveLength(40);
+    expect(curve('validation_loss')).toHaveLength(10);
+    expect(curve('validation_loss').at(-1)).toBeLessThan(curve('validation_loss')[0]!);
+    expect(told.platform).toMatchObject({ backend: expect.stringMatching(/^wasm 4\./) as string, threads: 1, device: 'cpu' });
+    expect(told.fractions.at(-1)).toBe(1);
+    expect(told.notes.at(-1)).toMatch(/^training loss \d\.\d{3}, validation loss \d\.\d{3} of 3\.871 by chance$/);
+  });
+
+  it('stops when told to, and goes on to the same bytes', async () => {
+    const params = { size: 'd16l1', pairs: 320, batch: 16, seed: 3, augment: { crop: 0.5 }, keep: 'best' };
+    const whole = await run(params);
+    const checkpoint = mkdtempSync(join(tmpdir(), 'checkpoint-'));
+    const stop = new AbortController();
+    let steps = 0;
+    const stopAt = (): void => (++steps === 7 ? stop.abort(new Error('stopped')) : undefined);
+    await expect(run(params, { signal: stop.signal, checkpoint, stopAt })).rejects.toThrow('stopped');
+    const rest = await run(params, { checkpoint });
+    expect(rest.told.notes).toContain('going on after step 7 of 20');
+    expect(bytes(rest.folder)).toBe(bytes(whole.folder));
+    expect(readFileSync(rest.file, 'utf8')).toBe(readFileSync(whole.file, 'utf8'));
+  });
+
+  it('takes fewer unique pairs when asked to', async () => {
+    const { folder } = await run({ size: 'd16l1', epochs: 3, unique: 32, batch: 16 });
+    expect((await loadModel(folder)).training).toMatchObject({ steps: 6, unique_pairs: 32 });
+  });
+
+  it.each([
+    [{ size: 'd16l1' }, /exactly one of flops, pairs and epochs/],
+    [{ size: 'd16l1', flops: 1e9, epochs: 2 }, /exactly one of flops, pairs and epochs/],
+    [{ size: 'd16l1', epochs: 1, evaluateEvery: 0, keep: 'best' }, /keep: best needs validation/],
+    [{ size: 'd16l1', epochs: 1, colour: 1 }, /colour/],
+    [{ size: 'd16', epochs: 1 }, /unknown model size "d16"/],
+    [{ size: 'n0', epochs: 1 }, /n0 has resolution 64, but the data have 16/],
+    [{ size: 'd16l1', epochs: 1, patch: 5 }, /patches of 5 pixels do not fill 16/],
+    [{ size: 'd16l1', epochs: 1, batch: 200 }, /144 training pairs do not fill a batch of 200/],
+    [{ size: 'd16l1', flops: 1000 }, /less than half a batch/],
+  ])('refuses %j', async (params, message) => {
+    await expect((async () => run(params))()).rejects.toThrow(message);
+  });
+
+  it('leaves no model behind when the loss is lost', async () => {
+    const { folder, file } = outputs();
+    const { report } = recordingReport();
+    const params = stage.params.parse({ size: 'd16l1', epochs: 4, batch: 16, learningRate: 1e30, clipNorm: null });
+    await expect(stage.run({ params, inputs, outputs: { model: folder, metrics: file }, report, ...surroundings() })).rejects.toThrow(
+      /the loss is \S+ at step \d+/,
+    );
+    expect(existsSync(join(folder, 'weights.safetensors'))).toBe(false);
+  });
+});
