@@ -21,7 +21,7 @@ export interface InputSnapshot {
   readonly nodes: TreeNodes;
 }
 
-export interface SettledCell {
+export interface Settled {
   readonly actionKey: Key;
   readonly manifest: Manifest;
   /** A result of that key, forced cells and `always` excepted. Outputs that are not `temp` are there and whole. */
@@ -40,7 +40,7 @@ export type OutputsOf = (cell: number) => Readonly<Record<string, Artefact>> | '
  * `outputsOf` tells how the cells stand that this one reads. Throws PipeError (exit 1) when a file of the project is
  * missing or unreadable now.
  */
-export function settle(plan: Plan, index: number, outputsOf: OutputsOf): SettledCell {
+export function settle(plan: Plan, index: number, outputsOf: OutputsOf): Settled {
   const context = contextOf(plan);
   const { store, graph } = context;
   const cell = graph.cells[index]!;
