@@ -39,6 +39,10 @@ export interface Job {
   readonly grant: Grant;
   readonly timeoutMs: number | null;
   readonly backend: string;
+  /** A typed stage's bundled module, null for a shell stage. */
+  readonly bundle: string | null;
+  /** Variables the stage is given by `env:`: those passed and set, and secrets. Values of secrets must not be stored. */
+  readonly environment: { readonly plain: Readonly<Record<string, string>>; readonly secret: Readonly<Record<string, string>> };
 }
 
 /** What a stage says while it runs; read from the file named by `$PIPE_EVENTS`, one JSON object a line. */
@@ -46,7 +50,13 @@ export type StageEvent =
   | { readonly metric: string; readonly value: number; readonly step?: number }
   | { readonly progress: number; readonly step?: number; readonly total?: number; readonly rate?: number; readonly unit?: string }
   | { readonly note: string }
-  | { readonly platform: JsonObject };
+  | { readonly platform: JsonObject }
+  /** It went on from a checkpoint that an earlier attempt left at this step. */
+  | { readonly resumed: number }
+  /** What the typed stage's process used, written as its last word; more exact than sampling from outside. */
+  | { readonly usage: { readonly cpuSeconds: number; readonly peakMemoryBytes: number } }
+  /** Why it failed, in one sentence; shown instead of its exit code. */
+  | { readonly error: string };
 
 export interface JobOutcome {
   readonly ok: boolean;
@@ -64,7 +74,7 @@ export interface Executor {
   /** Runs the job to its end. `signal` aborted once: ask it to stop; `kill` aborted: end its process tree now. */
   execute(
     job: Job,
-    control: { readonly signal: AbortSignal; readonly kill: AbortSignal; readonly onEvent: (event: StageEvent) => void },
+    control: { readonly signal: AbortSignal; readonly kill: AbortSignal; readonly onEvent: (event: StageEvent) => void; readonly onNotice?: (text: string) => void },
   ): Promise<JobOutcome>;
   close(): Promise<void>;
 }

@@ -1,0 +1,182 @@
+/**
+ * Leases on action keys, so that two runs on one cache share work and nobody ever needs to unlock anything. A lease
+ * belongs to a process, shows by its heartbeat that this still works, and is taken over when the process is gone.
+ */
+import type { Database } from 'better-sqlite3';
+import type { Key } from '../store/model.ts';
+import { describeOwner, ownerState, thisProcess } from './owner.ts';
+import type { Owner } from './owner.ts';
+import { hasEnvironmentEntry } from './process-table.ts';
+import { endTree, markerVariable } from './process-tree.ts';
+
+export interface LeaseHolder extends Owner {
+  readonly key: Key;
+  readonly run: number;
+  readonly attempt: number | null;
+  readonly cell: string;
+  /** Changes with every heartbeat, whatever the clocks do. */
+  readonly heartbeat: number;
+  readonly trees: readonly LeasedTree[];
+}
+
+/** The stage's process tree, so that whoever takes over can end it. */
+export interface LeasedTree {
+  readonly folder: string;
+  readonly root: number | null;
+}
+
+interface LeaseRow {
+  readonly key: Key;
+  readonly run: number;
+  readonly attempt: number | null;
+  readonly cell: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly boot: string;
+  readonly pid_started: string;
+  readonly heartbeat_at: number;
+  readonly processes: string;
+}
+
+const heartbeatMs = 3000;
+/** A holder whose process lives on but whose heart stands still (stopped by Ctrl-Z, stuck) loses its leases after this. */
+const stuckMs = 60_000;
+
+export class Leases {
+  readonly #database: Database;
+  readonly #run: number;
+  readonly #held = new Set<Key>();
+  /** When a heartbeat was last seen to change, by this process's own steady clock: wall clocks jump and differ. */
+  readonly #watched = new Map<Key, { heartbeat: number; since: number }>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(database: Database, run: number) {
+    this.#database = database;
+    this.#run = run;
+  }
+
+  /** Takes the lease, or names who holds it. */
+  acquire(key: Key, cell: string): { readonly held: true } | { readonly held: false; readonly holder: LeaseHolder } {
+    const holder = this.#database.transaction((): LeaseHolder | null => {
+      const there = this.holder(key);
+      if (there !== null) return there;
+      this.#insert(key, cell);
+      return null;
+    }).immediate();
+    if (holder !== null) return { held: false, holder };
+    this.#keep(key);
+    return { held: true };
+  }
+
+  holder(key: Key): LeaseHolder | null {
+    const row = this.#database.prepare<[string], LeaseRow>('SELECT * FROM lease WHERE key = ?').get(key);
+    return row === undefined ? null : toHolder(row);
+  }
+
+  /** All leases of this cache. */
+  list(): LeaseHolder[] {
+    return this.#database.prepare<[], LeaseRow>('SELECT * FROM lease ORDER BY acquired_at').all().map(toHolder);
+  }
+
+  /**
+   * Whether the holder can be relied on. `gone`: its process ended, or it has given no sign of life for so long that it
+   * may be taken over.
+   */
+  judge(holder: LeaseHolder): 'working' | 'gone' {
+    const state = ownerState(holder);
+    if (state === 'dead') return 'gone';
+    const now = performance.now();
+    const watched = this.#watched.get(holder.key);
+    if (watched === undefined || watched.heartbeat !== holder.heartbeat) {
+      this.#watched.set(holder.key, { heartbeat: holder.heartbeat, since: now });
+      return 'working';
+    }
+    return now - watched.since > stuckMs ? 'gone' : 'working';
+  }
+
+  /**
+   * Ends what the gone holder's stage has left running here, marks its attempt lost, and drops the lease. False when
+   * the holder came back or somebody else was quicker.
+   */
+  async clear(holder: LeaseHolder): Promise<boolean> {
+    if (holder.host === thisProcess().host) {
+      for (const { folder, root } of holder.trees) await endTree({ folder, root: stillIts(folder, root) ? root : null, seen: new Map() });
+    }
+    return this.#database.transaction(() => {
+      const now = this.holder(holder.key);
+      if (now === null || now.heartbeat !== holder.heartbeat || now.run !== holder.run) return false;
+      this.#database.prepare('DELETE FROM lease WHERE key = ?').run(holder.key);
+      if (holder.attempt !== null) {
+        this.#database
+          .prepare(`UPDATE attempt SET status = 'lost', ended_at = ?, message = ? WHERE id = ? AND status = 'running'`)
+          .run(Date.now(), `${describeOwner(holder)} ended without finishing it`, holder.attempt);
+      }
+      this.#watched.delete(holder.key);
+      return true;
+    }).immediate();
+  }
+
+  /** Writes down what is being run under the lease; to be called in the transaction that begins the attempt. */
+  attach(key: Key, attempt: number, trees: readonly LeasedTree[]): void {
+    this.#database.prepare('UPDATE lease SET attempt = ?, processes = ? WHERE key = ? AND run = ?').run(attempt, JSON.stringify(trees), key, this.#run);
+  }
+
+  /** Whether it is still ours: a commit asks in its own transaction. */
+  holds(key: Key): boolean {
+    const holder = this.holder(key);
+    const me = thisProcess();
+    return holder !== null && holder.run === this.#run && holder.pid === me.pid && holder.host === me.host && holder.startTime === me.startTime;
+  }
+
+  release(key: Key): void {
+    this.#held.delete(key);
+    if (this.#held.size === 0) this.#stop();
+    const { host, pid } = thisProcess();
+    this.#database.prepare('DELETE FROM lease WHERE key = ? AND run = ? AND pid = ? AND host = ?').run(key, this.#run, pid, host);
+  }
+
+  releaseAll(): void {
+    for (const key of [...this.#held]) this.release(key);
+  }
+
+  #insert(key: Key, cell: string): void {
+    const { host, pid, bootId, startTime } = thisProcess();
+    this.#database
+      .prepare('INSERT INTO lease (key, run, cell, host, pid, boot, pid_started, acquired_at, heartbeat_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
+      .run(key, this.#run, cell, host, pid, bootId, startTime, Date.now(), Date.now());
+  }
+
+  #keep(key: Key): void {
+    this.#held.add(key);
+    this.#timer ??= setInterval(() => this.#beat(), heartbeatMs).unref();
+  }
+
+  #beat(): void {
+    const { host, pid } = thisProcess();
+    try {
+      // Grows even where the clock was set back: that it changes is what the others look at.
+      this.#database
+        .prepare('UPDATE lease SET heartbeat_at = max(heartbeat_at + 1, ?) WHERE run = ? AND pid = ? AND host = ?')
+        .run(Date.now(), this.#run, pid, host);
+    } catch {
+      // A full disk or a locked database: the next beat is soon, and whoever commits finds the trouble and says so.
+    }
+  }
+
+  #stop(): void {
+    if (this.#timer) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+}
+
+/** A pid alone may be somebody else's by now; the marker in the environment tells. Groups are ended by `endTree` only for a root that is ours. */
+function stillIts(folder: string, root: number | null): boolean {
+  return root !== null && hasEnvironmentEntry(root, `${markerVariable}=${folder}`);
+}
+
+function toHolder(row: LeaseRow): LeaseHolder {
+  return {
+    key: row.key, run: row.run, attempt: row.attempt, cell: row.cell, host: row.host, pid: row.pid, bootId: row.boot, startTime: row.pid_started,
+    heartbeat: row.heartbeat_at, trees: JSON.parse(row.processes) as LeasedTree[],
+  };
+}

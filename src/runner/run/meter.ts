@@ -1,0 +1,120 @@
+/**
+ * Measures processor time and memory of process trees from outside, by sampling /proc; remembers every process it saw,
+ * so that one which later hides is still found when the stage ends.
+ */
+import { availableParallelism } from 'node:os';
+import { hasProc, listPids, peakResidentBytes, readProcess } from './process-table.ts';
+import type { ProcessStat } from './process-table.ts';
+
+export interface Measured {
+  readonly cpuSeconds: number | null;
+  readonly peakMemoryBytes: number | null;
+}
+
+const youngMs = 3000;
+const youngIntervalMs = 200;
+const oldIntervalMs = 1000;
+
+interface Watched {
+  readonly root: number;
+  readonly since: number;
+  readonly seen: Map<number, string>;
+  sampledAt: number;
+  cpuSeconds: number;
+  peakBytes: number;
+  samples: number;
+}
+
+/** One for all stages of this process: one pass over /proc serves them all. */
+class Meter {
+  readonly #watched = new Map<number, Watched>();
+  #timer: NodeJS.Timeout | null = null;
+  /** Processor time of all ended children of this process, as last seen: what is added at an exit is that child's. */
+  #childSeconds = 0;
+
+  watch(root: number): void {
+    if (!hasProc) return;
+    if (this.#watched.size === 0) this.#childSeconds = childSeconds();
+    this.#watched.set(root, { root, since: performance.now(), seen: new Map(), sampledAt: 0, cpuSeconds: 0, peakBytes: 0, samples: 0 });
+    this.#schedule();
+  }
+
+  seen(root: number): ReadonlyMap<number, string> {
+    return this.#watched.get(root)?.seen ?? new Map<number, string>();
+  }
+
+  /** To be called from the exit event of the root process. */
+  exited(root: number): Measured {
+    const watched = this.#watched.get(root);
+    if (!watched) return { cpuSeconds: null, peakMemoryBytes: null };
+    this.#watched.delete(root);
+    if (this.#watched.size === 0 && this.#timer) {
+      clearTimeout(this.#timer);
+      this.#timer = null;
+    }
+    // The kernel adds the whole tree's time to the parent's when it is collected: exact, unless two stages ended in the
+    // same instant. Then the difference is not credible for one of them, and the samples are what is known.
+    const now = childSeconds();
+    const added = now - this.#childSeconds;
+    this.#childSeconds = now;
+    const sinceSample = (performance.now() - (watched.samples > 0 ? watched.sampledAt : watched.since)) / 1000;
+    const credible = added >= watched.cpuSeconds - 0.05 && added <= watched.cpuSeconds + sinceSample * availableParallelism() + 0.1;
+    return {
+      cpuSeconds: credible ? Math.max(added, watched.cpuSeconds) : watched.samples > 0 ? watched.cpuSeconds : null,
+      peakMemoryBytes: watched.samples > 0 ? watched.peakBytes : null,
+    };
+  }
+
+  #schedule(): void {
+    if (this.#timer || this.#watched.size === 0) return;
+    const now = performance.now();
+    const young = [...this.#watched.values()].some(({ since }) => now - since < youngMs);
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#sample();
+      this.#schedule();
+    }, young ? youngIntervalMs : oldIntervalMs);
+    this.#timer.unref();
+  }
+
+  #sample(): void {
+    const children = new Map<number, ProcessStat[]>();
+    const stats = new Map<number, ProcessStat>();
+    for (const pid of listPids()) {
+      const stat = readProcess(pid);
+      if (stat === null) continue;
+      stats.set(pid, stat);
+      const siblings = children.get(stat.parent);
+      if (siblings) siblings.push(stat);
+      else children.set(stat.parent, [stat]);
+    }
+    for (const watched of this.#watched.values()) {
+      const root = stats.get(watched.root);
+      const tree = root ? [root] : [];
+      for (const [pid, startTime] of watched.seen) {
+        const stat = stats.get(pid);
+        if (stat && stat.startTime === startTime && pid !== watched.root) tree.push(stat);
+      }
+      const known = new Set(tree.map(({ pid }) => pid));
+      for (let i = 0; i < tree.length; i++) {
+        for (const child of children.get(tree[i]!.pid) ?? []) {
+          if (known.has(child.pid)) continue;
+          known.add(child.pid);
+          tree.push(child);
+        }
+      }
+      const resident = tree.reduce((sum, { residentBytes }) => sum + residentBytes, 0);
+      const highest = tree.reduce((most, { pid }) => Math.max(most, peakResidentBytes(pid) ?? 0), 0);
+      watched.peakBytes = Math.max(watched.peakBytes, resident, highest);
+      watched.cpuSeconds = Math.max(watched.cpuSeconds, tree.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0));
+      watched.sampledAt = performance.now();
+      watched.samples++;
+      for (const { pid, startTime } of tree) watched.seen.set(pid, startTime);
+    }
+  }
+}
+
+export const meter = new Meter();
+
+/** Seconds of all children of this process that have ended and were collected. */
+const childSeconds = (): number => readProcess('self')?.childSeconds ?? 0;

@@ -1,0 +1,248 @@
+/** One attempt of one cell: private folder, process, checks, commit. */
+import { closeSync, mkdirSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Cell } from '../pipeline/model.ts';
+import { bundleStage } from '../plan/bundle.ts';
+import { baseOfStage } from '../plan/catalogue-paths.ts';
+import { changedInputs } from '../plan/settle.ts';
+import type { SettledCell } from '../plan/settle.ts';
+import { publishOutputs } from '../store/publish.ts';
+import { showOutputs } from '../store/links.ts';
+import type { Artefact, FailureCause } from '../store/model.ts';
+import { AttemptRecorder } from './attempt-recorder.ts';
+import type { Outputs } from './cell-result.ts';
+import { collectOutputs } from './collect-outputs.ts';
+import { cohortScores, decide, writeDecision } from './decision.ts';
+import type { Job, JobInput, JobOutcome } from './executor.ts';
+import { inputArtefacts } from './job-inputs.ts';
+import { appendToLog, logTail, openLog } from './log-file.ts';
+import { LogFollower } from './log-follower.ts';
+import { redactor, secretValues } from './redact.ts';
+import type { ReadingAttempt, RunContext } from './run-context.ts';
+import { givenEnvironment } from './stage-environment.ts';
+import type { Held } from './resources.ts';
+import { dropEarlierFolders } from './recover.ts';
+import { createWorkFolder, outputPaths, removeWorkFolder } from './work-folder.ts';
+
+export interface AttemptRequest {
+  readonly cell: Cell;
+  readonly settled: SettledCell;
+  readonly inputs: Readonly<Record<string, JobInput>>;
+  readonly held: Held;
+  /** 1 for the first try of this run. */
+  readonly try: number;
+}
+
+export type AttemptEnd = {
+  readonly attempt: number;
+  readonly durationMs: number;
+  readonly summary: string | null;
+  readonly log: string;
+  readonly folder: string;
+} & (
+  | { readonly status: 'ran'; readonly outputs: Outputs }
+  /** Inputs changed while it ran: `changed` names them. */
+  | { readonly status: 'tainted'; readonly changed: readonly string[]; readonly message: string }
+  | { readonly status: 'failed'; readonly cause: FailureCause; readonly exitCode: number | null; readonly message: string; readonly tail: readonly string[] }
+  | { readonly status: 'interrupted'; readonly message: string }
+  /** Another run took the lease over, because this process gave no sign of life for too long. */
+  | { readonly status: 'lost'; readonly message: string }
+);
+
+type Ending =
+  | { readonly status: 'ran'; readonly outputs: Outputs }
+  | { readonly status: 'tainted'; readonly changed: readonly string[]; readonly message: string }
+  | { readonly status: 'failed'; readonly cause: FailureCause; readonly message: string }
+  | { readonly status: 'interrupted'; readonly message: string };
+
+/** Runs the attempt to its end. The lease on the action key is held by the caller; a commit releases it with its transaction. */
+export async function runAttempt(context: RunContext, request: AttemptRequest): Promise<AttemptEnd> {
+  const { store, graph, emit } = context;
+  const { cell, settled, held } = request;
+  const stage = graph.stages[cell.stage]!.name;
+  const key = settled.actionKey;
+  const started = performance.now();
+  const environment = givenEnvironment(cell.settings.env, context.environment);
+  const redact = redactor(secretValues(Object.keys(environment.secret), environment.secret));
+  const { attempt, folder, log } = begin(context, request, stage);
+  const recorder = new AttemptRecorder(store.results, attempt, cell.id, emit);
+  const reading: ReadingAttempt = { artefacts: inputArtefacts(request.inputs), damaged: null };
+  context.reading.set(attempt, reading);
+  emit({ event: 'cell.started', cell: cell.id, stage, attempt, try: request.try, host: hostname(), cpu: held.cpu, gpus: held.gpus, log, at: Date.now() });
+
+  let outcome: JobOutcome | null = null;
+  let ending: Ending;
+  try {
+    const job: Job = {
+      graph, cell, attempt, inputs: request.inputs, folder, log,
+      checkpoint: cell.settings.checkpoint ? checkpointFolder(context, key, cell) : null,
+      grant: { cpu: held.cpu, gpus: held.gpus, memory: held.memory },
+      timeoutMs: cell.settings.timeoutMs,
+      backend: context.backend,
+      bundle: cell.action.kind === 'module' ? await bundleOf(context, cell.action.file) : null,
+      environment,
+    };
+    createWorkFolder(cell, folder);
+    outcome = await execute(context, job, recorder);
+    ending = await judge(context, job, outcome, settled, reading, recorder);
+  } catch (error) {
+    ending = { status: 'failed', cause: causeOf(error), message: error instanceof Error ? error.message : String(error) };
+  } finally {
+    context.reading.delete(attempt);
+  }
+  const durationMs = Math.round(performance.now() - started);
+  if (held.gpus.length > 0) context.countGpuTime(held.gpuShare < 1 ? held.gpuShare : held.gpus.length, durationMs);
+  const end = finish(context, request, attempt, outcome, ending, recorder);
+  const common = { attempt, durationMs, summary: recorder.summary, log, folder };
+  switch (end.status) {
+    case 'ran':
+      settleDown(context, cell, key, folder, end.outputs);
+      return { ...common, ...end };
+    case 'failed':
+      return { ...common, ...end, exitCode: outcome?.exitCode ?? null, tail: logTail(log, 20).map(redact) };
+    default:
+      return { ...common, ...end };
+  }
+}
+
+function begin(context: RunContext, { cell, settled }: AttemptRequest, stage: string): { attempt: number; folder: string; log: string } {
+  const { store, graph, plan, run, leases } = context;
+  const key = settled.actionKey;
+  return store.database.transaction(() => {
+    const attempt = store.results.beginAttempt({
+      run, pipeline: graph.pipeline, stage, cell: cell.id, point: cell.point, params: cell.with, planKey: plan.cells[cell.index]!.planKey,
+      actionKey: key, manifest: settled.manifest, host: hostname(), startedAt: Date.now(), log: '', platform: context.platformOf(cell.index),
+    });
+    const folder = join(store.cache, 'work', `${key.slice(0, 12)}-${attempt}`);
+    const log = join(store.cache, 'logs', `${attempt}-${key.slice(0, 8)}.log`);
+    store.results.setLog(attempt, log);
+    leases.attach(key, attempt, [{ folder, root: null }]);
+    return { attempt, folder, log };
+  }).immediate();
+}
+
+function bundleOf({ graph, packageRoot, store }: RunContext, file: string): Promise<string> {
+  return bundleStage(file, { cache: store.cache, base: baseOfStage(file, { root: graph.root, packageRoot }), packageRoot });
+}
+
+function checkpointFolder(context: RunContext, key: string, cell: Cell): string {
+  const folder = join(context.store.cache, 'checkpoints', key);
+  mkdirSync(folder, { recursive: true });
+  context.store.database
+    .prepare('INSERT INTO checkpoint (key, cell, updated_at) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET updated_at = excluded.updated_at')
+    .run(key, cell.id, Date.now());
+  return folder;
+}
+
+async function execute(context: RunContext, job: Job, recorder: AttemptRecorder): Promise<JobOutcome> {
+  if (job.cell.action.kind === 'decision') return decideHere(job);
+  const executor = context.executors(job.cell.settings.on);
+  const follower = new LogFollower(job.log, job.cell.id, context.emit);
+  try {
+    return await executor.execute(job, {
+      signal: context.signal,
+      kill: context.kill,
+      onEvent: event => recorder.handle(event),
+      onNotice: text => context.emit({ event: 'notice', level: 'warning', text, cell: job.cell.id }),
+    });
+  } finally {
+    await follower.close();
+  }
+}
+
+function decideHere(job: Job): JobOutcome {
+  const { action } = job.cell;
+  if (action.kind !== 'decision') throw new Error(`${job.cell.id} is no decision`);
+  closeSync(openLog(job.log));
+  const decision = decide(action, cohortScores(action, job.inputs));
+  const [output] = Object.values(outputPaths(job.cell, job.folder));
+  writeDecision(output!, decision);
+  for (const [member, score] of Object.entries(decision.scores)) {
+    appendToLog(job.log, `${decision.survivors.includes(member) ? 'goes on' : 'stops  '}  ${member}  ${action.metric} ${score ?? 'missing'}`);
+  }
+  return { ok: true, exitCode: 0, signal: null, cause: null, message: null, cpuSeconds: null, peakMemoryBytes: null, gpu: null };
+}
+
+/** What the attempt came to: in order of what weighs most. */
+async function judge(context: RunContext, job: Job, outcome: JobOutcome, settled: SettledCell, reading: ReadingAttempt, recorder: AttemptRecorder): Promise<Ending> {
+  const damaged = findDamage(context, job.attempt, reading);
+  if (damaged !== null) return { status: 'failed', cause: 'damaged-input', message: damaged };
+  if (!outcome.ok) {
+    const message = outcome.message ?? 'it failed without saying why';
+    return outcome.cause === 'cancelled' ? { status: 'interrupted', message } : { status: 'failed', cause: outcome.cause ?? 'exit', message };
+  }
+  const changed = changedInputs(settled.snapshot);
+  if (changed.length > 0) return { status: 'tainted', changed, message: `changed while it ran: ${changed.slice(0, 5).join(', ')}${changed.length > 5 ? ` and ${changed.length - 5} more` : ''}` };
+  if (reading.damaged !== null) return { status: 'tainted', changed: [reading.damaged.name], message: `${reading.damaged.name} was damaged by another stage while this one read it` };
+  const collected = await collectOutputs(context.store, job.cell, job.folder, recorder);
+  return collected.ok ? { status: 'ran', outputs: collected.outputs } : { status: 'failed', cause: collected.cause, message: collected.message };
+}
+
+/** An artefact that was read and is not what it was is put aside; everybody who is reading it is told. */
+function findDamage(context: RunContext, attempt: number, reading: ReadingAttempt): string | null {
+  const { artefacts } = context.store;
+  let message: string | null = null;
+  for (const artefact of reading.artefacts) {
+    if (artefacts.present(artefact) !== 'damaged') continue;
+    const place = artefacts.quarantine(artefact, `changed while attempt ${attempt} read it`);
+    context.verified.delete(artefact.digest);
+    for (const other of context.reading.values()) if (other !== reading && other.artefacts.some(({ digest }) => digest === artefact.digest)) other.damaged = artefact;
+    message = `the input ${artefact.name} was changed while the stage ran: inputs are read only. What it looks like now is in ${place}; it will be made again.`;
+  }
+  return message;
+}
+
+type Finished = Ending | { readonly status: 'lost'; readonly message: string };
+
+/** The one transaction that makes it so; before it nothing of the attempt counts, after it all of it does. */
+function finish(context: RunContext, request: AttemptRequest, attempt: number, outcome: JobOutcome | null, ending: Ending, recorder: AttemptRecorder): Finished {
+  const { store, leases } = context;
+  const key = request.settled.actionKey;
+  return store.database.transaction((): Finished => {
+    recorder.flush();
+    if (!leases.holds(key)) return { status: 'lost', message: 'another run has taken this cell over, because this process gave no sign of life for too long' };
+    const ran = ending.status === 'ran' ? ending : null;
+    store.results.finishAttempt(
+      attempt,
+      {
+        status: ending.status, endedAt: Date.now(), cpuSeconds: outcome?.cpuSeconds ?? null, peakMemoryBytes: outcome?.peakMemoryBytes ?? null,
+        gpu: outcome?.gpu ?? null, exitCode: outcome?.exitCode ?? null, signal: outcome?.signal ?? null,
+        cause: ending.status === 'failed' ? ending.cause : ending.status === 'interrupted' ? 'cancelled' : null,
+        message: ending.status === 'ran' ? null : ending.message, resumedFromStep: recorder.resumed,
+      },
+      ran === null ? null : request.settled.planKey === null ? { action: key } : { plan: request.settled.planKey, action: key },
+      ran === null ? null : ran.outputs,
+    );
+    if (ran !== null) {
+      store.database.prepare('DELETE FROM checkpoint WHERE key = ?').run(key);
+      leases.release(key);
+    }
+    return ending;
+  }).immediate();
+}
+
+/** What follows a commit and may be done again by the next run if this one ends here. */
+function settleDown(context: RunContext, cell: Cell, key: string, folder: string, outputs: Outputs): void {
+  makeVisible(context, cell, outputs);
+  removeWorkFolder(folder);
+  dropEarlierFolders(context.store.cache, key);
+  if (cell.settings.checkpoint) rmSync(join(context.store.cache, 'checkpoints', key), { recursive: true, force: true });
+}
+
+/** Links in cache/out and copies in the project, of a cell that ran or is fresh. Troubles with them do not undo the result. */
+export function makeVisible(context: RunContext, cell: Cell, outputs: Outputs): void {
+  const shown: Record<string, Artefact> = {};
+  for (const [name, artefact] of Object.entries(outputs)) if (cell.outputs[name]?.temp !== true) shown[name] = artefact;
+  try {
+    showOutputs(context.store, context.graph, cell, shown);
+    publishOutputs(context.store, context.graph, cell, shown);
+  } catch (error) {
+    context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `outputs could not be shown: ${error instanceof Error ? error.message : String(error)}` });
+  }
+}
+
+function causeOf(error: unknown): FailureCause {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' ? 'disk-full' : 'internal';
+}

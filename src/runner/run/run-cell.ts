@@ -1,0 +1,155 @@
+/** One cell's turn: settle it by its action key, share it with other runs, run it, and run it again where that is allowed. */
+import type { Cell, Resources, Retries } from '../pipeline/model.ts';
+import { settle } from '../plan/settle.ts';
+import type { SettledCell } from '../plan/settle.ts';
+import type { Artefact, FailureCause, Key } from '../store/model.ts';
+import type { CellResult } from './cell-result.ts';
+import { jobInputs } from './job-inputs.ts';
+import type { LeaseHolder } from './leases.ts';
+import { grow } from './resources.ts';
+import type { Held } from './resources.ts';
+import { runAttempt } from './run-attempt.ts';
+import type { AttemptEnd } from './run-attempt.ts';
+import type { RunContext } from './run-context.ts';
+
+export type CellTurn =
+  /** A record stands for it (early cut-off), or it ran earlier in this run under the same key. */
+  | { readonly kind: 'fresh'; readonly result: Extract<CellResult, { kind: 'done' }> }
+  | { readonly kind: 'ended'; readonly end: AttemptEnd; readonly key: Key }
+  /** Another run is at it. */
+  | { readonly kind: 'busy'; readonly holder: LeaseHolder }
+  /** A cell of this run is at it. */
+  | { readonly kind: 'same'; readonly key: Key }
+  /** Artefacts that it reads are not there any more: those who made them have to make them again. */
+  | { readonly kind: 'inputs-gone'; readonly producers: readonly number[] }
+  | { readonly kind: 'failed'; readonly message: string; readonly key: Key | null };
+
+export interface TurnOptions {
+  readonly forced: boolean;
+  /** Keys that a cell of this run is at. */
+  readonly inFlight: ReadonlySet<Key>;
+  /** What this run has already done under a key. */
+  readonly doneNow: ReadonlyMap<Key, Extract<CellResult, { kind: 'done' }>>;
+  /** Called when the cell really runs under this key. */
+  readonly claim: (key: Key) => void;
+  readonly held: Held;
+  /** Gives resources back while a retry waits, and takes others; null when the run is to end meanwhile. */
+  readonly exchange: (wanted: Resources, afterMs: number) => Promise<Held | null>;
+}
+
+export async function takeTurn(context: RunContext, cell: Cell, options: TurnOptions): Promise<CellTurn> {
+  const settled = settleNow(context, cell);
+  const key = settled.actionKey;
+  const now = options.doneNow.get(key);
+  if (now) return { kind: 'fresh', result: now };
+  if (options.inFlight.has(key)) return { kind: 'same', key };
+  const known = options.forced ? null : recorded(context, settled);
+  if (known) return { kind: 'fresh', result: known };
+  const producers = producersOfGone(context, cell);
+  if (producers.length > 0) return { kind: 'inputs-gone', producers };
+
+  const lease = context.leases.acquire(key, cell.id);
+  if (!lease.held) return { kind: 'busy', holder: lease.holder };
+  try {
+    // Between the look-up and the lease another run may have finished it.
+    const since = options.forced ? null : recorded(context, settleNow(context, cell));
+    if (since) return { kind: 'fresh', result: since };
+    options.claim(key);
+    return { kind: 'ended', ...(await attempts(context, cell, settled, options)) };
+  } finally {
+    context.leases.release(key);
+  }
+}
+
+function settleNow({ plan, resultOf }: RunContext, cell: Cell): SettledCell {
+  return settle(plan, cell.index, other => {
+    const result = resultOf(other);
+    return result?.kind === 'done' ? result.outputs : result?.kind === 'stopped' ? 'stopped' : 'failed';
+  });
+}
+
+/** The record of the action key, with a record of the plan key written beside it where that may stand. */
+function recorded({ store }: RunContext, { actionKey, record, planKey }: SettledCell): Extract<CellResult, { kind: 'done' }> | null {
+  if (record === null) return null;
+  if (planKey !== null && store.results.lookup(planKey)?.attempt !== record.attempt) store.results.putRecord({ ...record, key: planKey, kind: 'plan' });
+  return { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey };
+}
+
+/** Cells whose outputs this one reads and that are not here, damaged ones put aside. */
+function producersOfGone({ store, resultOf, verified }: RunContext, cell: Cell): number[] {
+  const gone = new Set<number>();
+  const look = (producer: number, output: string): void => {
+    const result = resultOf(producer);
+    const artefact: Artefact | undefined = result?.kind === 'done' ? result.outputs[output] : undefined;
+    if (artefact === undefined || verified.has(artefact.digest)) return;
+    const presence = store.artefacts.present(artefact);
+    if (presence === 'here') return void verified.add(artefact.digest);
+    if (presence === 'damaged') store.artefacts.quarantine(artefact, 'its content did not match its digest');
+    gone.add(producer);
+  };
+  for (const input of Object.values(cell.inputs)) {
+    if (input.kind === 'output') look(input.cell, input.output);
+    else if (input.kind === 'gather') for (const item of input.items) look(item.cell, input.output);
+  }
+  return [...gone];
+}
+
+/** The attempts at one cell: again after a change of its inputs (once), and as its `retries` allow. */
+async function attempts(context: RunContext, cell: Cell, first: SettledCell, options: TurnOptions): Promise<{ readonly end: AttemptEnd; readonly key: Key }> {
+  let key = first.actionKey;
+  const end = await attemptsUnder(context, cell, first, options, now => void (key = now));
+  if (key !== first.actionKey) context.leases.release(key);
+  return { end, key };
+}
+
+async function attemptsUnder(context: RunContext, cell: Cell, first: SettledCell, options: TurnOptions, moveTo: (key: Key) => void): Promise<AttemptEnd> {
+  const { retries } = cell.settings;
+  let settled = first;
+  let { held } = options;
+  let wanted = cell.settings.resources;
+  let failures = 0;
+  let tainted = false;
+  for (let number = 1; ; number++) {
+    const end = await runAttempt(context, {
+      cell, settled, inputs: jobInputs(context.graph, context.store, cell, context.resultOf), held, try: number,
+    });
+    if (context.signal.aborted) return end;
+    if (end.status === 'tainted') {
+      if (tainted) return end;
+      tainted = true;
+      context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `${cell.id}: ${end.message}; it runs once more` });
+      const again = settleNow(context, cell);
+      // Under another key now: its lease is another one too.
+      if (again.actionKey !== settled.actionKey) {
+        context.leases.release(settled.actionKey);
+        if (!context.leases.acquire(again.actionKey, cell.id).held) return end;
+        moveTo(again.actionKey);
+      }
+      settled = again;
+      continue;
+    }
+    if (end.status !== 'failed' || failures >= retries.times || !mayRetry(retries, end.cause, end.exitCode)) return end;
+    const delay = retries.backoffMs * 2 ** failures;
+    failures++;
+    wanted = grow(wanted, retries.grow, context.machine);
+    context.emit({ event: 'cell.retrying', cell: cell.id, cause: end.cause, inMs: delay, try: number + 1 });
+    const next = await options.exchange(wanted, delay);
+    if (next === null) return end;
+    held = next;
+  }
+}
+
+export function mayRetry({ on }: Retries, cause: FailureCause, exitCode: number | null): boolean {
+  if (exitCode !== null && on.includes(exitCode)) return true;
+  switch (cause) {
+    case 'oom':
+    case 'preempted':
+    case 'timeout':
+      return on.includes(cause);
+    case 'exit':
+    case 'signal':
+      return on.includes('exit');
+    default:
+      return false;
+  }
+}

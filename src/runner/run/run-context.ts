@@ -1,0 +1,41 @@
+/** What the parts of one run share. */
+import type { CellGraph } from '../pipeline/model.ts';
+import type { Plan } from '../plan/model.ts';
+import type { Artefact, Digest } from '../store/model.ts';
+import type { Store } from '../store/store.ts';
+import type { CellResult } from './cell-result.ts';
+import type { EmitEvent } from './event.ts';
+import type { Executor } from './executor.ts';
+import type { Leases } from './leases.ts';
+import type { Machine } from './resources.ts';
+
+export interface RunContext {
+  /** Row of the run in the results database. */
+  readonly run: number;
+  readonly plan: Plan;
+  readonly graph: CellGraph;
+  readonly store: Store;
+  readonly emit: EmitEvent;
+  readonly leases: Leases;
+  readonly machine: Machine;
+  readonly backend: string;
+  readonly packageRoot: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly executors: (name: string) => Executor;
+  readonly signal: AbortSignal;
+  readonly kill: AbortSignal;
+  /** Facts recorded with an attempt, and keyed where a stage lists them. */
+  readonly platformOf: (cell: number) => Readonly<Record<string, string>>;
+  readonly resultOf: (cell: number) => CellResult | null;
+  /** Artefacts found whole in this run, before somebody read them. */
+  readonly verified: Set<Digest>;
+  /** Attempts of this run that are reading artefacts now: those of a damaged one are tainted. */
+  readonly reading: Map<number, ReadingAttempt>;
+  /** Called once when a stage begins to use GPUs and once when it ends, for the budget. */
+  readonly countGpuTime: (gpus: number, ms: number) => void;
+}
+
+export interface ReadingAttempt {
+  readonly artefacts: readonly Artefact[];
+  damaged: Artefact | null;
+}

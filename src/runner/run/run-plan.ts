@@ -1,0 +1,145 @@
+/** A run, from a plan to its results. Reads as the algorithm: begin, put in order what was left, schedule, finish. */
+import { hostname } from 'node:os';
+import type { Resources } from '../pipeline/model.ts';
+import type { PlatformFacts } from '../plan/manifest.ts';
+import type { Plan } from '../plan/model.ts';
+import type { Store } from '../store/store.ts';
+import { Budget } from './budget.ts';
+import type { BudgetLimits } from './budget.ts';
+import type { CellResult } from './cell-result.ts';
+import type { EmitEvent, RunEvent } from './event.ts';
+import type { Executor } from './executor.ts';
+import { Leases } from './leases.ts';
+import { recover } from './recover.ts';
+import { checkResources, discoverMachine } from './resources.ts';
+import type { Machine } from './resources.ts';
+import type { RunContext } from './run-context.ts';
+import type { RunCounts } from './run-report.ts';
+import { Scheduler } from './scheduler.ts';
+
+export interface RunPlanOptions {
+  readonly plan: Plan;
+  readonly store: Store;
+  readonly emit: EmitEvent;
+  /** How many cells run at once at most. */
+  readonly jobs: number;
+  /** After a failure, go on with what does not depend on it. */
+  readonly keepGoing: boolean;
+  /** The tensor backend asked for, or `auto`. */
+  readonly backend: string;
+  readonly packageRoot: string;
+  readonly budget: BudgetLimits;
+  /** By the name of `on:`. Throws PipeError for one that there is not. */
+  readonly executors: (name: string) => Executor;
+  /** Aborted once (its reason may be a signal's name): no cell is started, running ones are asked to stop. */
+  readonly signal: AbortSignal;
+  /** Aborted: running ones are ended now. */
+  readonly kill: AbortSignal;
+  readonly platform: PlatformFacts;
+  /** The command as it was called. */
+  readonly command: readonly string[];
+  /** Of this program. */
+  readonly version?: string;
+  /** Defaults to process.env. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** What this machine has, where it is known already. */
+  readonly machine?: Machine;
+  /** Writes the page at the end and returns its path; told in `run.finished`. */
+  readonly writeReport?: (run: number) => Promise<string | null>;
+}
+
+export type RunSummary = Omit<Extract<RunEvent, { event: 'run.finished' }>, 'event'>;
+
+/** Runs what the plan says has to run. Throws PipeError (exit 2) for requests that this machine can never meet. */
+export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
+  const { plan, store, emit } = options;
+  const started = performance.now();
+  const toRun = [...plan.selected].filter(cell => plan.cells[cell]!.state === 'run' || plan.cells[cell]!.state === 'pending');
+  const machine = await machineFor(options, toRun);
+  checkResources(plan.graph, machine, toRun);
+
+  const run = beginRun(options);
+  emitPlanned(options, run);
+  const leases = new Leases(store.database, run);
+  const budget = new Budget(options.budget);
+  const results: (CellResult | null)[] = plan.graph.cells.map(() => null);
+  const context = contextOf(options, { run, leases, machine, budget, results });
+  const scheduler = new Scheduler(context, results, { jobs: options.jobs, keepGoing: options.keepGoing, budget });
+  try {
+    for (const text of toRun.length === 0 ? [] : await recover(store, leases)) emit({ event: 'notice', level: 'warning', text });
+    await scheduler.run();
+  } finally {
+    leases.releaseAll();
+  }
+  return await finishRun(options, run, scheduler, performance.now() - started);
+}
+
+async function machineFor({ plan, machine, environment = process.env }: RunPlanOptions, toRun: readonly number[]): Promise<Machine> {
+  if (machine) return machine;
+  const wants = toRun.some(cell => plan.graph.cells[cell]!.settings.resources.gpu !== 0);
+  return await discoverMachine(environment, wants);
+}
+
+function beginRun({ plan, store, command, version }: RunPlanOptions): number {
+  const { graph } = plan;
+  return store.results.beginRun({
+    pipeline: graph.pipeline, file: graph.file, root: graph.root, profile: graph.profile, overrides: graph.overrides, params: graph.params,
+    command, host: hostname(), pid: process.pid, version: version ?? '', startedAt: Date.now(),
+  });
+}
+
+function emitPlanned({ plan, emit }: RunPlanOptions, run: number): void {
+  const { graph, counts } = plan;
+  emit({
+    event: 'run.planned', run, pipeline: graph.pipeline, profile: graph.profile, cells: plan.selected.size, fresh: counts.fresh, toRun: counts.run,
+    pending: counts.pending, stopped: counts.stopped, estimateMs: plan.estimateMs, dry: false,
+  });
+}
+
+function contextOf(
+  options: RunPlanOptions,
+  parts: { run: number; leases: Leases; machine: Machine; budget: Budget; results: readonly (CellResult | null)[] },
+): RunContext {
+  const { plan, store, platform, environment = process.env } = options;
+  const { graph } = plan;
+  const resources = (cell: number): Resources => graph.cells[cell]!.settings.resources;
+  return {
+    run: parts.run, plan, graph, store, emit: options.emit, leases: parts.leases, machine: parts.machine, backend: options.backend,
+    packageRoot: options.packageRoot, environment, executors: options.executors, signal: options.signal, kill: options.kill,
+    platformOf: cell => ({ backend: platform.backend, threads: String(resources(cell).cpu), os: platform.os, node: process.version }),
+    // A cell that the targets do not need is not part of this run, and yet its outputs may be read.
+    resultOf: cell => parts.results[cell] ?? (plan.selected.has(cell) ? null : plannedResult(plan, cell)),
+    verified: new Set(),
+    reading: new Map(),
+    countGpuTime: (gpus, ms) => parts.budget.countGpuTime(gpus, ms),
+  };
+}
+
+function plannedResult(plan: Plan, cell: number): CellResult | null {
+  const { state, record, actionKey } = plan.cells[cell]!;
+  if (state === 'stopped') return { kind: 'stopped' };
+  return state === 'fresh' && record !== null ? { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey } : null;
+}
+
+async function finishRun({ plan, store, emit, signal, writeReport }: RunPlanOptions, run: number, { report }: Scheduler, durationMs: number): Promise<RunSummary> {
+  const { counts, current } = report;
+  const exitCode = exitCodeOf(counts, signal);
+  const whole = plan.selected.size === plan.graph.cells.length && exitCode === 0;
+  store.results.setCurrent(plan.graph.pipeline, current, whole);
+  store.results.finishRun(run, { endedAt: Date.now(), exitCode, summary: { ...counts } });
+  let page: string | null = null;
+  try {
+    page = (await writeReport?.(run)) ?? null;
+  } catch (error) {
+    emit({ event: 'notice', level: 'warning', text: `the page could not be written: ${error instanceof Error ? error.message : String(error)}` });
+  }
+  const summary: RunSummary = { run, ...counts, durationMs: Math.round(durationMs), exitCode, report: page };
+  emit({ event: 'run.finished', ...summary });
+  return summary;
+}
+
+/** 128 and the signal's number when it was interrupted; 1 when not all cells have their result; else 0. */
+function exitCodeOf(counts: RunCounts, signal: AbortSignal): number {
+  if (signal.aborted) return signal.reason === 'SIGTERM' ? 143 : signal.reason === 'SIGHUP' ? 129 : 130;
+  return counts.failed + counts.skipped + counts.tainted + counts.interrupted > 0 ? 1 : 0;
+}

@@ -1,0 +1,98 @@
+/** Tells how each cell ended, and counts. */
+import type { Cell } from '../pipeline/model.ts';
+import type { Key } from '../store/model.ts';
+import type { CellResult } from './cell-result.ts';
+import type { CellStatus } from './event.ts';
+import type { AttemptEnd } from './run-attempt.ts';
+import type { RunContext } from './run-context.ts';
+
+export type RunCounts = Readonly<Record<Exclude<CellStatus, never>, number>>;
+
+export interface CurrentResult {
+  readonly cell: string;
+  readonly stage: string;
+  readonly point: Cell['point'];
+  readonly attempt: number;
+}
+
+export class RunReport {
+  readonly #context: RunContext;
+  readonly #counts: Record<CellStatus, number> = { ran: 0, fresh: 0, failed: 0, skipped: 0, tainted: 0, stopped: 0, interrupted: 0 };
+  /** The last word on each cell: one that was fresh and had to run again counts once. */
+  readonly #last = new Map<number, CellStatus>();
+  readonly #current = new Map<number, CurrentResult>();
+
+  constructor(context: RunContext) {
+    this.#context = context;
+  }
+
+  get counts(): RunCounts {
+    return this.#counts;
+  }
+
+  /** Which attempt's result each cell has now. */
+  get current(): readonly CurrentResult[] {
+    return [...this.#current.values()];
+  }
+
+  fresh(cell: Cell, result: Extract<CellResult, { kind: 'done' }>): void {
+    this.#count(cell, 'fresh');
+    this.#keep(cell, result.attempt);
+    this.#emit(cell, 'fresh', { key: result.actionKey, attempt: result.attempt, summary: lastNote(this.#context, result.attempt) });
+  }
+
+  stopped(cell: Cell): void {
+    this.#count(cell, 'stopped');
+    this.#emit(cell, 'stopped', {});
+  }
+
+  skipped(cell: Cell, message: string): void {
+    this.#count(cell, 'skipped');
+    this.#emit(cell, 'skipped', { message });
+  }
+
+  failed(cell: Cell, message: string): void {
+    this.#count(cell, 'failed');
+    this.#emit(cell, 'failed', { message, cause: 'internal' });
+  }
+
+  /** What it made is gone: it counts again when it has run again. */
+  reopened(cell: Cell): void {
+    const before = this.#last.get(cell.index);
+    if (before !== undefined) this.#counts[before]--;
+    this.#last.delete(cell.index);
+  }
+
+  ended(cell: Cell, end: Exclude<AttemptEnd, { status: 'lost' }>, key: Key): void {
+    this.#count(cell, end.status);
+    if (end.status === 'ran') this.#keep(cell, end.attempt);
+    const { durationMs, attempt, summary, log } = end;
+    this.#emit(cell, end.status, {
+      durationMs, attempt, key, summary, log,
+      ...(end.status === 'ran' ? {} : { message: end.message, folder: end.folder }),
+      ...(end.status === 'failed' ? { cause: end.cause, tail: end.tail } : {}),
+      ...(end.status === 'interrupted' ? { cause: 'cancelled' as const } : {}),
+    });
+  }
+
+  #count(cell: Cell, status: CellStatus): void {
+    this.#counts[status]++;
+    this.#last.set(cell.index, status);
+  }
+
+  #keep(cell: Cell, attempt: number): void {
+    this.#current.set(cell.index, { cell: cell.id, stage: this.#context.graph.stages[cell.stage]!.name, point: cell.point, attempt });
+  }
+
+  #emit(cell: Cell, status: CellStatus, details: object): void {
+    this.#context.emit({
+      event: 'cell.finished', cell: cell.id, stage: this.#context.graph.stages[cell.stage]!.name, status, durationMs: 0, key: null, attempt: null, summary: null,
+      ...details,
+    });
+  }
+}
+
+function lastNote({ store }: RunContext, attempt: number): string | null {
+  const row = store.database.prepare<[number], { note: string | null }>(`SELECT json_extract(notes, '$[#-1]') AS note FROM attempt WHERE id = ?`).get(attempt);
+  return row?.note ?? null;
+}

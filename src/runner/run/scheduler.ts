@@ -1,0 +1,370 @@
+/** Starts cells when all that they wait for has ended and there is room for them, and knows how each one stands. */
+import type { Cell, Resources } from '../pipeline/model.ts';
+import type { PlannedCell } from '../plan/model.ts';
+import type { Key } from '../store/model.ts';
+import type { Budget } from './budget.ts';
+import { readiness } from './cell-result.ts';
+import type { CellResult } from './cell-result.ts';
+import { decisionFile, readSurvivors } from './decision.ts';
+import { criticalPath, findDependencies } from './dependencies.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { LeaseHolder } from './leases.ts';
+import { describeOwner } from './owner.ts';
+import { pause } from './pause.ts';
+import { ResourcePool } from './resources.ts';
+import type { Held } from './resources.ts';
+import { makeVisible } from './run-attempt.ts';
+import type { AttemptEnd } from './run-attempt.ts';
+import { takeTurn } from './run-cell.ts';
+import type { CellTurn } from './run-cell.ts';
+import type { RunContext } from './run-context.ts';
+import { RunReport } from './run-report.ts';
+import { TempOutputs } from './temp-outputs.ts';
+import { WaitingCells } from './waiting-cells.ts';
+
+type Done = Extract<CellResult, { kind: 'done' }>;
+
+export interface SchedulerOptions {
+  readonly jobs: number;
+  readonly keepGoing: boolean;
+  readonly budget: Budget;
+}
+
+const pollMs = 250;
+/** A cell whose output is gone again as often as this is not asked any more. */
+const mostReopenings = 3;
+/** A cell that has never run counts as so long; only the order depends on it. */
+const unknownMs = 1000;
+
+export class Scheduler {
+  readonly #context: RunContext;
+  readonly #options: SchedulerOptions;
+  readonly #report: RunReport;
+  readonly #results: (CellResult | null)[];
+  readonly #dependencies: Dependencies;
+  /** How many cells each one still waits for. */
+  readonly #open: Int32Array;
+  readonly #waiting: WaitingCells;
+  readonly #pool: ResourcePool;
+  readonly #temp: TempOutputs;
+  readonly #doneNow = new Map<Key, Done>();
+  /** Key → cells of this run that wait for the one that is at it. */
+  readonly #inFlight = new Map<Key, number[]>();
+  /** Cells that were settled and have to run again, because what they made is gone → those that asked. */
+  readonly #reopened = new Map<number, Set<number>>();
+  readonly #reopenings = new Map<number, number>();
+  readonly #elsewhere = new Map<number, LeaseHolder>();
+  readonly #retries: { readonly wanted: Resources; readonly give: (held: Held | null) => void }[] = [];
+  #active = 0;
+  #stop: string | null = null;
+  #poll: NodeJS.Timeout | null = null;
+  #finish: () => void = () => undefined;
+
+  constructor(context: RunContext, results: (CellResult | null)[], options: SchedulerOptions) {
+    const { graph, plan } = context;
+    this.#context = context;
+    this.#results = results;
+    this.#options = options;
+    this.#report = new RunReport(context);
+    this.#dependencies = findDependencies(graph, plan.selected);
+    this.#open = Int32Array.from(this.#dependencies.before, list => list.length);
+    const timeOf = (cell: number): number => (plan.cells[cell]!.state === 'fresh' ? 0 : plan.cells[cell]!.estimateMs ?? unknownMs);
+    this.#waiting = new WaitingCells(criticalPath(this.#dependencies, timeOf), Math.max(8, 4 * options.jobs));
+    this.#pool = new ResourcePool(context.machine, options.jobs, [...plan.selected].map(cell => graph.cells[cell]!.settings.resources));
+    this.#temp = new TempOutputs(graph, context.store, plan.selected);
+  }
+
+  get report(): RunReport {
+    return this.#report;
+  }
+
+  /** Resolves when every selected cell has its result. */
+  async run(): Promise<void> {
+    const { plan, signal } = this.#context;
+    const ended = new Promise<void>(resolve => void (this.#finish = resolve));
+    const onAbort = (): void => this.#stopStarting('the run was interrupted');
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) this.#stop = 'the run was interrupted';
+    this.#takePlanned();
+    for (const cell of plan.selected) if (this.#results[cell] === null && this.#open[cell] === 0) this.#arrive(cell);
+    this.#pump();
+    await ended;
+    signal.removeEventListener('abort', onAbort);
+    if (this.#poll) clearTimeout(this.#poll);
+  }
+
+  /** What the plan has settled already: fresh cells, and those that a decision left out. */
+  #takePlanned(): void {
+    const { plan, graph } = this.#context;
+    for (const index of plan.selected) {
+      const planned = plan.cells[index]!;
+      const cell = graph.cells[index]!;
+      if (planned.state === 'fresh' && planned.record !== null) {
+        const { record } = planned;
+        this.#settle(cell, { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey: planned.actionKey });
+      } else if (planned.state === 'stopped') {
+        this.#end(index, { kind: 'stopped' });
+        this.#report.stopped(cell);
+      }
+    }
+  }
+
+  #settle(cell: Cell, result: Done): void {
+    this.#report.fresh(cell, result);
+    makeVisible(this.#context, cell, result.outputs);
+    this.#end(cell.index, result);
+  }
+
+  /** The cell has its result; those that waited for it may go on. */
+  #end(index: number, result: CellResult): void {
+    this.#results[index] = result;
+    if (result.kind === 'done') this.#temp.done(index, cell => this.#results[cell] ?? null);
+    const asked = this.#reopened.get(index);
+    this.#reopened.delete(index);
+    for (const next of asked ?? this.#dependencies.after[index]!) {
+      if (--this.#open[next]! === 0 && this.#results[next] === null) this.#arrive(next);
+    }
+  }
+
+  /** All that the cell waits for has ended. */
+  #arrive(index: number): void {
+    const cell = this.#context.graph.cells[index]!;
+    const planned = this.#context.plan.cells[index]!;
+    if (planned.state === 'fresh' && planned.record !== null && !this.#reopened.has(index)) return; // its turn comes in #takePlanned
+    const state = readiness(cell, other => this.#resultOf(other), () => this.#survives(cell));
+    switch (state.kind) {
+      case 'ready':
+        this.#waiting.add(index, cell.settings.resources);
+        return;
+      case 'stopped':
+        this.#report.stopped(cell);
+        return this.#end(index, { kind: 'stopped' });
+      case 'skipped':
+        this.#report.skipped(cell, `${this.#context.graph.cells[state.because]!.id} did not end well`);
+        return this.#end(index, { kind: 'skipped' });
+    }
+  }
+
+  #survives({ guard }: Cell): boolean {
+    if (guard === null) return true;
+    const decision = this.#resultOf(guard.decision);
+    if (decision.kind !== 'done') return false;
+    return readSurvivors(decisionFile(this.#context.store, decision.outputs)).includes(guard.member);
+  }
+
+  /** Starts what can be started now; finds out whether all is done. */
+  #pump(): void {
+    while (this.#stop === null) {
+      const spent = this.#options.budget.spent();
+      if (spent !== null && this.#waiting.size > 0) {
+        this.#context.emit({ event: 'notice', level: 'warning', text: `${spent}: no more cells are started` });
+        this.#stopStarting(spent);
+        break;
+      }
+      const retry = this.#retries[0];
+      if (retry) {
+        // A retry goes first: its cell has waited its turn already.
+        const held = this.#pool.take(retry.wanted);
+        if (held === null) break;
+        this.#retries.shift();
+        retry.give(held);
+        continue;
+      }
+      if (this.#pool.full) break;
+      const next = this.#waiting.take(resources => this.#pool.take(resources));
+      if (next === null) break;
+      this.#start(next.cell, next.held);
+    }
+    if (this.#active > 0) return;
+    if (this.#stop === null && (this.#waiting.size > 0 || this.#elsewhere.size > 0)) return;
+    this.#skipRest();
+    this.#finish();
+  }
+
+  #start(index: number, first: Held): void {
+    const missing = this.#dependencies.before[index]!.filter(other => this.#results[other] === null);
+    if (missing.length > 0) {
+      this.#pool.release(first);
+      this.#waitFor(index, missing);
+      return;
+    }
+    const cell = this.#context.graph.cells[index]!;
+    const planned = this.#context.plan.cells[index]!;
+    let held: Held | null = first;
+    let claimed: Key | null = null;
+    this.#active++;
+    takeTurn(this.#context, cell, {
+      forced: isForced(planned) || (this.#reopenings.get(index) ?? 0) > 0,
+      inFlight: new Set(this.#inFlight.keys()),
+      doneNow: (this.#reopenings.get(index) ?? 0) > 0 ? new Map() : this.#doneNow,
+      claim: key => {
+        claimed = key;
+        this.#inFlight.set(key, []);
+      },
+      held: first,
+      exchange: async (wanted, afterMs) => {
+        if (held) this.#pool.release(held);
+        held = null;
+        held = await this.#askAgain(wanted, afterMs);
+        return held;
+      },
+    })
+      .catch((error: unknown): CellTurn => ({ kind: 'failed', message: error instanceof Error ? error.message : String(error), key: null }))
+      .then(turn => {
+        if (held) this.#pool.release(held);
+        this.#active--;
+        this.#handle(cell, turn, claimed);
+        this.#pump();
+      })
+      .catch((error: unknown) => {
+        // A bug or a broken database: the run cannot go on, and must not hang.
+        this.#context.emit({ event: 'notice', level: 'warning', text: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+        this.#stopStarting('the run cannot go on');
+      });
+  }
+
+  #handle(cell: Cell, turn: CellTurn, claimed: Key | null): void {
+    const followers = claimed === null ? [] : this.#inFlight.get(claimed) ?? [];
+    if (claimed !== null) this.#inFlight.delete(claimed);
+    switch (turn.kind) {
+      case 'fresh':
+        this.#settle(cell, turn.result);
+        break;
+      case 'same':
+        this.#inFlight.get(turn.key)?.push(cell.index) ?? this.#waiting.add(cell.index, cell.settings.resources);
+        break;
+      case 'busy':
+        this.#waitElsewhere(cell, turn.holder);
+        break;
+      case 'inputs-gone':
+        this.#makeAgain(cell, turn.producers);
+        break;
+      case 'failed':
+        this.#report.failed(cell, turn.message);
+        this.#fail(cell);
+        break;
+      case 'ended':
+        this.#handleEnd(cell, turn.end, turn.key);
+    }
+    for (const follower of followers) this.#afterSame(follower, cell);
+  }
+
+  #handleEnd(cell: Cell, end: AttemptEnd, key: Key): void {
+    switch (end.status) {
+      case 'ran': {
+        const result: Done = { kind: 'done', outputs: end.outputs, attempt: end.attempt, actionKey: key };
+        this.#doneNow.set(key, result);
+        for (const { digest } of Object.values(end.outputs)) this.#context.verified.add(digest);
+        this.#report.ended(cell, end, key);
+        this.#end(cell.index, result);
+        return;
+      }
+      case 'lost':
+        this.#context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `${cell.id}: ${end.message}` });
+        this.#waiting.add(cell.index, cell.settings.resources);
+        return;
+      default:
+        this.#report.ended(cell, end, key);
+        this.#fail(cell);
+    }
+  }
+
+  #fail(cell: Cell): void {
+    if (!this.#options.keepGoing) this.#stopStarting(`${cell.id} failed`);
+    this.#end(cell.index, { kind: 'failed' });
+  }
+
+  /** A cell with the same key as one that has just ended: it takes that one's result, good or bad. */
+  #afterSame(index: number, first: Cell): void {
+    const result = this.#results[first.index];
+    if (result?.kind !== 'failed') return this.#waiting.add(index, this.#context.graph.cells[index]!.settings.resources);
+    const cell = this.#context.graph.cells[index]!;
+    this.#report.failed(cell, `the same as ${first.id}, which failed`);
+    this.#fail(cell);
+  }
+
+  #waitElsewhere(cell: Cell, holder: LeaseHolder): void {
+    if (this.#stop !== null) return;
+    this.#elsewhere.set(cell.index, holder);
+    this.#context.emit({ event: 'cell.waiting', cell: cell.id, holder: `run ${holder.run}, ${describeOwner(holder)}` });
+    this.#poll ??= setTimeout(() => void this.#lookElsewhere(), pollMs);
+  }
+
+  /** Looks whether other runs are done with the cells this one waits for, or gone. */
+  async #lookElsewhere(): Promise<void> {
+    const { leases, emit, graph } = this.#context;
+    for (const [index, holder] of [...this.#elsewhere]) {
+      const now = leases.holder(holder.key);
+      if (now !== null && leases.judge(now) === 'working') continue;
+      if (now !== null && (await leases.clear(now))) {
+        emit({ event: 'notice', level: 'warning', cell: now.cell, text: `${now.cell}: taken over from ${describeOwner(now)}, which is gone` });
+      }
+      if (!this.#elsewhere.delete(index)) continue;
+      this.#waiting.add(index, graph.cells[index]!.settings.resources);
+    }
+    this.#poll = this.#elsewhere.size > 0 ? setTimeout(() => void this.#lookElsewhere(), pollMs) : null;
+    this.#pump();
+  }
+
+  #makeAgain(cell: Cell, producers: readonly number[]): void {
+    for (const producer of producers) {
+      const times = (this.#reopenings.get(producer) ?? 0) + 1;
+      if (times > mostReopenings) {
+        this.#report.failed(cell, `${this.#context.graph.cells[producer]!.id} was made ${mostReopenings} times and its outputs are gone again`);
+        return this.#fail(cell);
+      }
+      if (this.#results[producer] === null) continue;
+      this.#reopenings.set(producer, times);
+      this.#reopened.set(producer, new Set());
+      this.#results[producer] = null;
+      this.#report.reopened(this.#context.graph.cells[producer]!);
+      this.#arrive(producer);
+    }
+    this.#waitFor(cell.index, producers);
+  }
+
+  #waitFor(index: number, producers: readonly number[]): void {
+    for (const producer of producers) {
+      const asked = this.#reopened.get(producer);
+      if (asked === undefined || asked.has(index)) continue;
+      asked.add(index);
+      this.#open[index]!++;
+    }
+  }
+
+  async #askAgain(wanted: Resources, afterMs: number): Promise<Held | null> {
+    this.#pump();
+    await pause(afterMs, this.#context.signal);
+    if (this.#stop !== null) return null;
+    return await new Promise<Held | null>(resolve => {
+      this.#retries.push({ wanted, give: resolve });
+      this.#pump();
+    });
+  }
+
+  #stopStarting(why: string): void {
+    if (this.#stop !== null) return;
+    this.#stop = why;
+    for (const retry of this.#retries.splice(0)) retry.give(null);
+    this.#elsewhere.clear();
+    queueMicrotask(() => this.#pump());
+  }
+
+  /** Cells that never had their turn. */
+  #skipRest(): void {
+    for (const index of this.#context.plan.selected) {
+      if (this.#results[index] !== null) continue;
+      this.#results[index] = { kind: 'skipped' };
+      this.#report.skipped(this.#context.graph.cells[index]!, this.#stop === null ? 'it could not be started' : `not started: ${this.#stop}`);
+    }
+  }
+
+  #resultOf(cell: number): CellResult {
+    return this.#results[cell] ?? { kind: 'skipped' };
+  }
+}
+
+/** A record does not help: it is to run all the same, or what the record names is gone. */
+function isForced({ reasons }: PlannedCell): boolean {
+  return reasons.some(({ kind }) => kind === 'forced' || kind === 'always' || kind === 'output-gone' || kind === 'output-damaged');
+}

@@ -1,0 +1,74 @@
+/** The private folder of an attempt: what the driver puts there, and where the stage works. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { shellQuote } from '../pipeline/shell-text.ts';
+import type { Cell } from '../pipeline/model.ts';
+import type { Job } from './executor.ts';
+import type { StageEnvironment } from './stage-environment.ts';
+
+export interface JobFiles {
+  /** The stage's working directory: empty when it starts, and where its outputs are expected. */
+  readonly files: string;
+  readonly params: string;
+  readonly events: string;
+  /** Only for typed stages: what the worker is to do. */
+  readonly job: string;
+  readonly script: string;
+}
+
+export function jobFiles(folder: string): JobFiles {
+  return {
+    files: join(folder, 'files'),
+    params: join(folder, 'params.json'),
+    events: join(folder, 'events.jsonl'),
+    job: join(folder, 'job.json'),
+    script: join(folder, 'run.sh'),
+  };
+}
+
+/** Where each declared output is expected. */
+export function outputPaths(cell: Cell, folder: string): Record<string, string> {
+  const { files } = jobFiles(folder);
+  return Object.fromEntries(Object.entries(cell.outputs).map(([name, output]) => [name, join(files, output.path)]));
+}
+
+/** Makes the folder as a stage finds it. What an earlier attempt of this name left is removed. */
+export function createWorkFolder(cell: Cell, folder: string): void {
+  const paths = jobFiles(folder);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(paths.files, { recursive: true });
+  writeFileSync(paths.params, `${JSON.stringify(cell.with, null, 2)}\n`);
+  writeFileSync(paths.events, '');
+  const typed = cell.action.kind === 'module';
+  for (const [name, output] of Object.entries(cell.outputs)) {
+    const path = join(paths.files, output.path);
+    if (dirname(path) !== paths.files) mkdirSync(dirname(path), { recursive: true });
+    if (typed && cell.outputs[name]!.kind === 'folder') mkdirSync(path);
+  }
+}
+
+/** Removes a work folder; a stage may have made parts of it read-only. */
+export function removeWorkFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** A script that runs the attempt again by hand, with the environment it had. Secrets come from the caller's environment. */
+export function writeRunScript(job: Job, argv: readonly string[], environment: StageEnvironment): void {
+  const { script } = jobFiles(job.folder);
+  const assignments = [
+    ...Object.entries(environment.plain).map(([name, value]) => `${name}=${shellQuote(value)}`),
+    ...Object.keys(environment.secret).map(name => `${name}="\${${name}-}"`),
+  ];
+  const secrets = Object.keys(environment.secret);
+  const text = [
+    '#!/bin/sh',
+    `# Runs ${job.cell.id.replaceAll('\n', ' ')} again by hand, in this folder, with the environment it had. Nothing of it is recorded.`,
+    ...(secrets.length > 0 ? [`# Not kept here, taken from your environment: ${secrets.join(', ')}`] : []),
+    'cd "$(dirname "$0")/files" || exit 1',
+    'exec env -i \\',
+    ...assignments.map(assignment => `  ${assignment} \\`),
+    `  ${argv.map(shellQuote).join(' ')}`,
+    '',
+  ].join('\n');
+  writeFileSync(script, text, { mode: 0o755 });
+}
