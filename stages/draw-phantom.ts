@@ -9,7 +9,7 @@ export const stage = defineStage({
       /** Pixels of a side; below 32 the fine words of a caption are no longer visible. */
       resolution: z.int().min(32).max(512).default(64),
       seed: z.int().default(1),
-      /** `short` fits a context of 16 tokens, `long` needs some 130. */
+      /** `short` fits a context of 16 tokens, `long` needs 79 to 108 with start and end. */
       captions: z.enum(['short', 'long']).default('short'),
       validation: z.number().min(0).max(0.9).default(0.1),
       test: z.number().min(0).max(0.9).default(0.1),
