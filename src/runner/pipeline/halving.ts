@@ -48,7 +48,7 @@ export function readHalving(stage: StageState, base: Matrix, scope: Scope): { re
   const param = String(settings.param);
   if (isMap(stage.raw.with) && Object.hasOwn(stage.raw.with, param)) note('param', 'bad-halving', `\`with.${param}\` is set by halving and by \`with:\``, `leave it out of \`with:\``);
   const output = metricsOutput(stage, settings.metrics, note);
-  const resume = (isMap(settings.resume) ? settings.resume : {}) as Readonly<Record<string, string>>;
+  const resume = Object.fromEntries(Object.entries(isMap(settings.resume) ? settings.resume : {}).map(([input, output]) => [input, String(output)]));
   checkResume(stage, resume, scope, pointer);
   const keep = readKeep(settings.keep!, base.points.length, rungs.length, note);
   if (scope.problems.count > before || output === null) return null;

@@ -15,7 +15,7 @@ import { termMatches } from './selection.ts';
 import { childPointer } from './source-file.ts';
 import type { ExpandedStage, StageState } from './stage-state.ts';
 import { listNames, suggestion } from './suggest.ts';
-import { formatInSelection, hasTemplate, lookUp, parseTemplate } from './template.ts';
+import { formatInSelection, formatInText, hasTemplate, lookUp, parseTemplate } from './template.ts';
 import { isList } from './values.ts';
 
 /** What one input of a stage names, once alternatives are chosen. */
@@ -110,7 +110,12 @@ function fillParams(text: string, pointer: string, scope: Scope): Candidate | nu
         return null;
       }
       origins.push(...scope.params.origins(part.path));
-      result += result.includes('[') && !result.includes(']') ? formatInSelection(found.value) : String(found.value);
+      const text = result.includes('[') && !result.includes(']') ? formatInSelection(found.value) : formatInText(found.value);
+      if (text === null) {
+        scope.problems.add({ code: 'template-in-text', message: `${part.text} is no text, as a reference has to be`, at: placeOf(scope, pointer, part.text), hint: null });
+        return null;
+      }
+      result += text;
     } else if (part.root === 'matrix' && result.includes('[') && !result.includes(']')) result += part.text;
     else {
       scope.problems.add({ code: 'bad-template', message: `${part.text} cannot stand here: a reference takes params, and the matrix inside its brackets`, at: placeOf(scope, pointer, part.text), hint: null });

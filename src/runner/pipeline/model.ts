@@ -64,7 +64,8 @@ export type CellAction =
   | { readonly kind: 'module'; readonly uses: string; readonly file: string; readonly inputs: Readonly<Record<string, InputKind>> }
   /**
    * Names the survivors of a halving rung from its cohort's metrics; run by the runner itself. Its input `metrics` is a
-   * gather of metrics files, one for each of `members`, in their order; its output `survivors` is a JSON list of members.
+   * gather of metrics files, one for each of `members`, in their order; its output `survivors` is
+   * JSON whose `survivors` lists members.
    */
   | { readonly kind: 'decision'; readonly metric: string; readonly mode: 'min' | 'max'; readonly keep: number; readonly members: readonly string[] };
 

@@ -1,5 +1,5 @@
 /** One YAML file: its value as plain JSON, and where each node of it was written. */
-import { isAlias, isCollection, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import { isAlias, isCollection, isMap, isPair, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document, Node, Pair, ParsedNode } from 'yaml';
 import type { Position } from './model.ts';
 
@@ -8,7 +8,8 @@ export interface SourceFile {
   readonly file: string;
   readonly text: string;
   readonly document: Document.Parsed;
-  readonly lines: LineCounter;
+  /** Offset of the first character of each line. */
+  readonly lineStarts: readonly number[];
 }
 
 /** Which part of a node is marked: the key it stands under, its value, or a text inside the value. */
@@ -21,12 +22,14 @@ export interface Mark {
 }
 
 export function parseSource(file: string, text: string): SourceFile {
-  const lines = new LineCounter();
   // Duplicate keys are found in `source-value.ts`, which is linear and knows both places.
   const document = parseDocument(text, {
-    version: '1.2', lineCounter: lines, prettyErrors: false, uniqueKeys: false, keepSourceTokens: false, stringKeys: false,
+    version: '1.2', prettyErrors: false, uniqueKeys: false, keepSourceTokens: false, stringKeys: false,
   });
-  return { file, text, document, lines };
+  // The library's own line counter loses count in files with syntax errors, which is when it is needed.
+  const lineStarts = [0];
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lineStarts.push(at + 1);
+  return { file, text, document, lineStarts };
 }
 
 /** Key of a pair as the text it has in a JSON pointer. */
@@ -114,7 +117,18 @@ export function spanPosition(source: SourceFile, start: number, end: number): Po
   let to = Math.max(from, Math.min(end, source.text.length));
   const lineEnd = source.text.indexOf('\n', from);
   if (lineEnd >= 0 && to > lineEnd) to = lineEnd;
-  const { line, col } = source.lines.linePos(from);
+  const line = lineOf(source.lineStarts, from);
   const length = Math.max(1, source.text.slice(from, to).replace(/\s+$/, '').length);
-  return { file: source.file, line: Math.max(1, line), column: Math.max(1, col), length };
+  return { file: source.file, line: line + 1, column: from - source.lineStarts[line]! + 1, length };
+}
+
+/** Index of the last line that starts at or before the offset. */
+function lineOf(starts: readonly number[], offset: number): number {
+  let [low, high] = [0, starts.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (starts[middle]! <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }
