@@ -9,7 +9,7 @@ import { runnerCommands } from './runner/cli/entries.ts';
 import { runProgram } from './runner/cli/program.ts';
 import { PipeError } from './runner/diagnostic.ts';
 import { findProjectRoot } from './runner/pipeline/project.ts';
-import type { CommandContext, CommandError, StudyCommand } from './study/commands/command.ts';
+import type { CommandContext, StudyCommand } from './study/commands/command.ts';
 
 // Compiled code is kept between starts where Node can do that (from 22.1).
 const { enableCompileCache } = nodeModule as { enableCompileCache?: () => unknown };
@@ -62,10 +62,12 @@ const context: CliContext = {
     names: ['auto', 'tensorflow', 'wasm', 'cpu'],
     identity: async choice => (await import('./study/nn/choose-backend.ts')).backendIdentity(choice),
   },
+  // The study's expected errors have an exit code and a hint, like the runner's.
   translate(error) {
-    if (!(error instanceof Error) || error.name !== 'CommandError') return error;
-    const { message, exitCode, hint } = error as CommandError;
-    return new PipeError(message, { exitCode, code: 'command-failed', hint, cause: error });
+    if (!(error instanceof Error) || error instanceof PipeError || !('exitCode' in error) || !('hint' in error)) return error;
+    const { exitCode, hint } = error;
+    if ((exitCode !== 1 && exitCode !== 2 && exitCode !== 3) || typeof hint !== 'string') return error;
+    return new PipeError(error.message, { exitCode, code: error.name, hint, cause: error });
   },
   exit: code => {
     process.exitCode = code;

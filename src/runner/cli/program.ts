@@ -33,6 +33,7 @@ async function createProgram(argv: readonly string[], entries: readonly CommandE
     .version(context.version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help for a command')
+    .commandsGroup('Project:')
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({

@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { PipeError } from '../diagnostic.ts';
-import type { CellGraph } from '../pipeline/model.ts';
 import type { Plan } from '../plan/model.ts';
 import { makePlan } from '../plan/planner.ts';
 import { pagePath } from '../report/page-path.ts';
@@ -23,7 +22,7 @@ type Choices = Pick<RunOptions, 'jobs' | 'keepGoing' | 'maxGpuHours' | 'maxTime'
 
 /** Runs the session's plan. Gives the exit code. */
 export async function runOnce(session: Session, options: Choices, context: Facts): Promise<number> {
-  const { plan, store, graph, cache } = session;
+  const { plan, store, graph } = session;
   const signals = listenForStop();
   const willRun = plan.counts.run + plan.counts.pending > 0;
   const renderer = await chooseRenderer({
@@ -40,17 +39,15 @@ export async function runOnce(session: Session, options: Choices, context: Facts
     onPause: null,
   });
   // The last event waits until the page is written, since it names it.
-  let last: Extract<RunEvent, { event: 'run.finished' }> | null = null;
   const emit = (event: RunEvent): void => {
-    if (event.event === 'run.finished') last = event;
-    else renderer.handle(event);
+    if (event.event !== 'run.finished') renderer.handle(event);
   };
   try {
     for (const text of store.notices) emit({ event: 'notice', level: 'warning', text });
     if (willRun && graph.cells.some(cell => cell.action.kind === 'module')) {
-      emit({ event: 'notice', level: 'info', text: `tensor backend: ${await context.backends.identity(options.backend)}` });
+      emit({ event: 'notice', level: 'info', text: `tensor backend: ${session.platform.backend}` });
     }
-    await runPlan({
+    const summary = await runPlan({
       plan, store, emit,
       jobs: options.jobs ?? availableParallelism(),
       keepGoing: options.keepGoing === true,
@@ -62,46 +59,48 @@ export async function runOnce(session: Session, options: Choices, context: Facts
       kill: signals.kill,
       platform: session.platform,
       command: ['pipe', ...process.argv.slice(2)],
+      version: context.version,
+      environment: context.env,
     });
-    const finished = last as Extract<RunEvent, { event: 'run.finished' }> | null;
-    if (finished === null) throw new Error('a run ended without saying so');
-    const exitCode = signals.exitCode() ?? finished.exitCode;
-    const changed = finished.ran + finished.failed + finished.tainted > 0;
-    const page = await pageOf(graph, cache, { changed, session, context });
-    renderer.handle({ ...finished, exitCode, report: page });
+    const page = await pageOf(session, summary.ran + summary.failed + summary.tainted > 0, emit, context);
+    renderer.handle({ event: 'run.finished', ...summary, report: page });
     await renderer.close();
-    if (!options.json) await printEnd(session, { changed: finished.ran > 0, page, ok: exitCode === 0 }, context);
-    return exitCode;
+    if (!options.json) await printEnd(session, { ran: summary.ran > 0, page, ok: summary.exitCode === 0 }, context);
+    return summary.exitCode;
   } finally {
     await renderer.close();
     signals.dispose();
   }
 }
 
-/** Written when anything ran, or when it is not there. */
-async function pageOf(
-  graph: CellGraph, cache: string, how: { readonly changed: boolean; readonly session: Session; readonly context: Facts },
-): Promise<string> {
-  const page = pagePath(cache, graph.pipeline);
-  if (!how.changed && existsSync(page)) return page;
-  const { writePage } = await import('../report/write-page.ts');
-  writePage(page, planNow(how.session), how.session.store, { madeAt: Date.now(), program: `pipe ${how.context.version}` });
-  return page;
+/** Written when anything ran, or when it is not there. What was computed stands even if the page cannot be written. */
+async function pageOf(session: Session, changed: boolean, emit: (event: RunEvent) => void, context: Facts): Promise<string | null> {
+  const page = pagePath(session.cache, session.graph.pipeline);
+  if (!changed && existsSync(page)) return page;
+  try {
+    const { writePage } = await import('../report/write-page.ts');
+    writePage(page, planNow(session, context), session.store, { madeAt: Date.now(), program: `pipe ${context.version}` });
+    return page;
+  } catch (error) {
+    if (!(error instanceof PipeError)) throw error;
+    emit({ event: 'notice', level: 'warning', text: error.message });
+    return null;
+  }
 }
 
 /** How things stand now, for all cells. */
-function planNow(session: Session): Plan {
+function planNow(session: Session, context: Facts): Plan {
   const { graph, store, platform } = session;
-  return makePlan({ graph, store, targets: null, force: 'none', platform });
+  return makePlan({ graph, store, targets: null, force: 'none', platform, packageRoot: context.packageRoot, environment: context.env });
 }
 
-async function printEnd(session: Session, end: { readonly changed: boolean; readonly page: string; readonly ok: boolean }, context: Facts): Promise<void> {
-  if (end.changed && end.ok) {
+async function printEnd(session: Session, end: { readonly ran: boolean; readonly page: string | null; readonly ok: boolean }, context: Facts): Promise<void> {
+  if (end.ran && end.ok) {
     const { resultsText } = await import('./results-text.ts');
-    const text = resultsText(planNow(session), session.store, context);
+    const text = resultsText(planNow(session, context), session.store, context);
     if (text !== '') context.stdout.write(`\n${text}\n`);
   }
-  context.stdout.write(`report: ${shownPath(end.page, context.cwd)}\n`);
+  if (end.page !== null) context.stdout.write(`report: ${shownPath(end.page, context.cwd)}\n`);
 }
 
 /** Only this machine, until there are hosts. */

@@ -6,7 +6,6 @@ import { parseDuration, durationExample } from '../pipeline/units.ts';
 import type { CliContext, CommandModule } from './context.ts';
 import { addPipelineOptions, collect, positiveInteger, positiveNumber } from './options.ts';
 import type { PipelineOptions } from './options.ts';
-import { runOnce } from './run-once.ts';
 import { openSession, backendChoice } from './session.ts';
 import { printPlan } from './status.ts';
 
@@ -68,6 +67,7 @@ async function run(words: readonly string[], options: RunOptions, context: CliCo
       context.stderr.write('nothing was run\n');
       return;
     }
+    const { runOnce } = await import('./run-once.ts');
     context.exit(await runOnce(session, { ...options, backend }, context));
   } finally {
     session.store.close();

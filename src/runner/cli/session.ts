@@ -38,7 +38,7 @@ export async function openSession(
 }
 
 export async function planSession(
-  loaded: LoadedPipeline, context: { readonly backends: BackendProbe; readonly env: CliContext['env'] }, how: PlanOptions,
+  loaded: LoadedPipeline, context: Place & { readonly backends: BackendProbe }, how: PlanOptions,
 ): Promise<Session> {
   const { graph, cache, targets } = loaded;
   const selected = targets.length === 0 ? null : selectCells(graph, targets);
@@ -46,7 +46,7 @@ export async function planSession(
   const platform = await platformFacts(graph, how.backend, context);
   const store = openStore({ cache, mode: how.mode });
   try {
-    const plan = makePlan({ graph, store, targets: selected, force, platform });
+    const plan = makePlan({ graph, store, targets: selected, force, platform, packageRoot: context.packageRoot, environment: context.env });
     return { ...loaded, selected, store, plan, platform };
   } catch (error) {
     store.close();
@@ -79,11 +79,11 @@ export function backendChoice(option: string | undefined, context: { readonly ba
   return choice;
 }
 
-/** The backend is only asked for when some stage has it in its key: finding it out may load a native library. */
+/** A pipeline of commands alone has no tensors: it must run where a backend is missing. */
 async function platformFacts(graph: CellGraph, backend: string, context: { readonly backends: BackendProbe }): Promise<PlatformFacts> {
-  const keyed = graph.cells.some(cell => cell.settings.platform.includes('backend'));
+  const computes = graph.cells.some(cell => cell.action.kind === 'module' || cell.settings.platform.includes('backend'));
   return {
-    backend: keyed ? await context.backends.identity(backend) : backend,
+    backend: computes ? await context.backends.identity(backend) : backend,
     threads: String(availableParallelism()),
     os: `${process.platform}-${process.arch}`,
     interpreters: interpreterVersion,

@@ -7,31 +7,27 @@ export interface StopSignals {
   readonly kill: AbortSignal;
   /** As if Ctrl-C were pressed. */
   interrupt(): void;
-  /** What the process ends with once it was told to stop: 128 and the number of the first signal; null if it was not. */
-  exitCode(): number | null;
   /** Gives the signals back to Node. */
   dispose(): void;
 }
 
-const numbers = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+/** The name is the reason of the abort: what the process ends with depends on it. */
+const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+type StopSignal = (typeof names)[number];
 
 export function listenForStop(): StopSignals {
   const stop = new AbortController();
   const kill = new AbortController();
-  let first: keyof typeof numbers | null = null;
-  const onSignal = (name: keyof typeof numbers): void => {
-    if (first === null) {
-      first = name;
-      stop.abort(name);
-    } else kill.abort(name);
+  const onSignal = (name: StopSignal): void => {
+    if (stop.signal.aborted) kill.abort(name);
+    else stop.abort(name);
   };
-  const listeners = (Object.keys(numbers) as (keyof typeof numbers)[]).map(name => ({ name, listener: () => onSignal(name) }));
+  const listeners = names.map(name => ({ name, listener: () => onSignal(name) }));
   for (const { name, listener } of listeners) process.on(name, listener);
   return {
     stop: stop.signal,
     kill: kill.signal,
     interrupt: () => onSignal('SIGINT'),
-    exitCode: () => (first === null ? null : numbers[first]),
     dispose() {
       for (const { name, listener } of listeners) process.off(name, listener);
     },

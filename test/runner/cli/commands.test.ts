@@ -1,0 +1,274 @@
+/** The program as a user meets it: real processes, a real project, a real database. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeProject } from '../../rig/pipe.ts';
+import type { TestProject } from '../../rig/pipe.ts';
+
+const pipeline = `pipeline: small
+title: A small experiment
+params:
+  rates: [0.1, 0.5]
+  fail: "no"
+profiles:
+  wide: { rates: [0.1, 0.5, 0.9] }
+stages:
+  draw:
+    run: sh \${in.script} > \${out.points}
+    in: { script: ./draw.sh }
+    out: { points: points.txt }
+  fit:
+    run: |
+      echo "fitting at \${matrix.rate}"
+      test \${params.fail} = no || { echo "cannot fit" >&2; exit 3; }
+      echo '{"metric":"loss","value":2,"step":1}' >> "$PIPE_EVENTS"
+      echo "{\\"metric\\":\\"loss\\",\\"value\\":\${matrix.rate},\\"step\\":2}" >> "$PIPE_EVENTS"
+      cat \${in.points} > \${out.model}
+    matrix: { axes: { rate: "\${params.rates}" } }
+    in: { points: draw.points }
+    out: { model: model.txt }
+  law:
+    run: |
+      cat \${in.models} > \${out.law}
+      echo '{"note":"the law holds"}' >> "$PIPE_EVENTS"
+    in: { models: "fit[*].model" }
+    out: { law: law.txt }
+report:
+  - { table: fit, columns: [loss] }
+`;
+
+let project: TestProject;
+beforeAll(() => {
+  project = makeProject({ 'pipelines/small.yaml': pipeline, 'draw.sh': 'echo 1 2 3\n' });
+});
+afterAll(() => project.remove());
+
+const json = (text: string): unknown => JSON.parse(text);
+const lines = (text: string): { event: string; [key: string]: unknown }[] => text.trimEnd().split('\n').map(line => json(line) as { event: string });
+
+describe('usage', () => {
+  test('help lists every command of both halves, and each has its own', () => {
+    const { stdout, code } = project.pipe(['--help']);
+    expect(code).toBe(0);
+    for (const name of ['run', 'status', 'why', 'graph', 'logs', 'history', 'show', 'table', 'compare', 'plot', 'report', 'sql', 'get', 'validate', 'init', 'schema', 'doctor', 'accept', 'completions', 'backend', 'model']) {
+      expect(stdout).toMatch(new RegExp(`^ {2}${name} +\\S`, 'm'));
+      const own = project.pipe([name, '--help']);
+      expect([own.code, own.stderr]).toEqual([0, '']);
+      expect(own.stdout).toContain(`Usage: pipe ${name}`);
+    }
+    expect(project.pipe(['--version']).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    expect(project.pipe([])).toMatchObject({ code: 0, stdout });
+  });
+
+  test.each([
+    [['rnu'], /unknown command 'rnu'\n\(Did you mean run\?\)/],
+    [['run', '--kep-going'], /Did you mean --keep-going\?/],
+    [['run', '-j', '0'], /whole number from 1/],
+    [['run', '--max-time', 'soon'], /a time such as/],
+    [['run', '--backend', 'wsam'], /did you mean `wasm`/],
+    [['run', '--on', 'gpubox'], /there is no host gpubox/],
+    [['run', 'a.yaml', 'b.yaml'], /one pipeline at a time/],
+    [['run', 'smal.yaml'], /did you mean `small.yaml`/],
+    [['run', '--profile', 'wdie'], /wide/],
+    [['run', '--set', 'rtes=3'], /rates/],
+    [['run', '--confirm'], /no terminal/],
+    [['status', 'fti'], /did you mean `fit`/],
+    [['why', 'fit'], /fit\[rate=0.1\], fit\[rate=0.5\]/],
+    [['why', 'fit[rate=0.2]'], /has no value 0.2/],
+    [['table', '--where', 'loss'], /is no condition/],
+    [['graph', '--format', 'png'], /Allowed choices are text, mermaid, dot, json, svg/],
+    [['sql', 'select * from nowhere'], /no such table: nowhere/],
+    [['sql', 'delete from run'], /only reads/],
+    [['sql', 'pragma user_version = 7'], /only reads/],
+    [['sql', 'select 1; select 2'], /one statement|more than one/],
+    [['get', 'draw'], /names no output/],
+    [['get', 'draw.pionts'], /points/],
+    [['show', '99'], /there is no run 99/],
+    [['compare', 'fit[rate=0.1]'], /two things/],
+    [['accept', 'draw'], /--reason/],
+    [['model', 'zz9'], /zz9/],
+    [['init', 'pythn'], /did you mean `python`/],
+  ])('%j is a mistake that is explained', (args, message) => {
+    const { code, stdout, stderr } = project.pipe(args);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n {4}at /);
+    // The same as JSON: one object on stdout, and nothing else.
+    const asJson = project.pipe([...args, '--json']);
+    expect([asJson.code, asJson.stderr]).toEqual([2, '']);
+    expect(lines(asJson.stdout)).toEqual([expect.objectContaining({ event: 'error', exitCode: 2, message: expect.any(String) as string })]);
+  });
+
+  test('colours only where they are wanted', () => {
+    expect(project.pipe(['status']).stdout).not.toContain('\u001b[');
+    expect(project.pipe(['status'], { FORCE_COLOR: '1' }).stdout).toContain('\u001b[');
+  });
+});
+
+describe('a pipeline with mistakes', () => {
+  test('shows each with its place and a hint, in text and in JSON', () => {
+    const bad = makeProject({ 'pipe.yaml': 'pipeline: bad\nstages:\n  a:\n    rnu: echo\n  b:\n    run: cat ${in.x}\n    in: { x: c.out }\n' });
+    try {
+      const { code, stdout, stderr } = bad.pipe(['validate']);
+      expect([code, stdout]).toEqual([2, '']);
+      expect(stderr).toMatch(/pipe\.yaml:4:5: error\[[a-z-]+\]: .*rnu/);
+      expect(stderr).toContain('4 |     rnu: echo\n  |     ~~~');
+      const [error] = lines(bad.pipe(['run', '--json']).stdout);
+      expect(error).toMatchObject({ event: 'error', code: 'invalid-pipeline', exitCode: 2 });
+      expect(error?.['diagnostics']).toEqual(expect.arrayContaining([expect.objectContaining({ position: expect.objectContaining({ line: 4 }) as object })]));
+    } finally {
+      bad.remove();
+    }
+  });
+
+  test('no pipeline at all, and several', () => {
+    const empty = makeProject({ 'notes.txt': '' });
+    expect(empty.pipe(['run'])).toMatchObject({ code: 2, stderr: expect.stringContaining('pipe init') as string });
+    empty.write('pipelines/a.yaml', 'pipeline: a\n');
+    empty.write('pipelines/b.yaml', 'pipeline: b\n');
+    expect(empty.pipe(['status'])).toMatchObject({ code: 2, stderr: expect.stringContaining('a.yaml, b.yaml') as string });
+    empty.remove();
+  });
+});
+
+describe('from nothing to results', () => {
+  test('before a run: everything is to be run, and --check says so', () => {
+    const { stdout, code } = project.pipe(['status']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('small · 4 cells: 0 fresh, 1 to run, 3 that depend on it');
+    expect(project.pipe(['status', '--check']).code).toBe(1);
+    expect(project.pipe(['run', '--dry']).stdout).toContain('dry run: nothing is started');
+    expect(project.pipe(['history']).stdout).toBe('no runs yet\n');
+    expect(project.pipe(['logs', 'draw'])).toMatchObject({ code: 1, stderr: expect.stringContaining('has not been run yet') as string });
+  });
+
+  test('--json prints one well-formed event a line', () => {
+    const { stdout, stderr, code } = project.pipe(['run', '--json', '-j', '1']);
+    expect([code, stderr]).toEqual([0, '']);
+    const events = lines(stdout);
+    expect(events[0]).toMatchObject({ event: 'run.planned', cells: 4, toRun: 1, pending: 3 });
+    expect(events.at(-1)).toMatchObject({ event: 'run.finished', ran: 4, fresh: 0, failed: 0, exitCode: 0, report: project.path('cache', 'report', 'small.html') });
+    expect(events.filter(event => event.event === 'cell.started').map(event => event['cell'])).toEqual(['draw', 'fit[rate=0.1]', 'fit[rate=0.5]', 'law']);
+    expect(events).toContainEqual(expect.objectContaining({ event: 'metric', cell: 'fit[rate=0.5]', name: 'loss', value: 0.5, step: 2 }));
+    expect(events).toContainEqual(expect.objectContaining({ event: 'note', cell: 'law', text: 'the law holds' }));
+  });
+
+  test('a second run does nothing and says so', () => {
+    const { stdout, stderr, code } = project.pipe(['run']);
+    expect(code).toBe(0);
+    expect(stderr).toBe('✓ nothing to run: 4 cells fresh\n');
+    expect(stdout).toBe('report: cache/report/small.html\n');
+    expect(project.pipe(['status', '--check']).code).toBe(0);
+    expect(lines(project.pipe(['run', '--json']).stdout).at(-1)).toMatchObject({ event: 'run.finished', ran: 0, fresh: 4, exitCode: 0 });
+  });
+
+  test('tables in every format', () => {
+    expect(project.pipe(['table']).stdout).toBe('rate  loss  state\n 0.1   0.1  fresh\n 0.5   0.5  fresh\n');
+    expect(project.pipe(['table', '--format', 'csv', '--sort', '-loss']).stdout).toBe('rate,loss,state\n0.5,0.5,fresh\n0.1,0.1,fresh\n');
+    expect(json(project.pipe(['table', '--where', 'rate>0.2', '--json']).stdout)).toEqual([{ rate: 0.5, loss: 0.5, state: 'fresh' }]);
+    expect(project.pipe(['table', 'fit[rate=0.1]', '--columns', 'loss,cell', '--format', 'md']).stdout).toContain('| 0.1 | fit[rate=0.1] | fresh |');
+    expect(project.pipe(['table', '--where', 'lss<1'])).toMatchObject({ code: 2, stderr: expect.stringContaining('did you mean `loss`') as string });
+  });
+
+  test('SQL reads the documented views', () => {
+    expect(json(project.pipe(['sql', "select cell, json_extract(metrics, '$.loss') as loss from results where stage = 'fit' order by cell", '--json']).stdout))
+      .toEqual([{ cell: 'fit[rate=0.1]', loss: 0.1 }, { cell: 'fit[rate=0.5]', loss: 0.5 }]);
+    expect(project.pipe(['sql', '--schema']).stdout).toContain('CREATE VIEW results AS -- one row a cell');
+  });
+
+  test('logs, history, show, get, graph, plot and compare', () => {
+    expect(project.pipe(['logs', 'fit[rate=0.5]']).stdout).toBe('fitting at 0.5\n');
+    expect(json(project.pipe(['history', '--json']).stdout)).toEqual([2, 1, 0].map(i => expect.objectContaining({ id: i + 1, exitCode: 0, summary: expect.objectContaining({ ran: i === 0 ? 4 : 0 }) as object })));
+    expect(project.pipe(['show', '1']).stdout).toMatch(/fit\[rate=0\.5\] +ran/);
+    expect(json(project.pipe(['show', 'fit[rate=0.5]', '--json']).stdout)).toMatchObject({ status: 'ran', metrics: { loss: 0.5 }, outputs: { model: { name: 'model.txt' } } });
+    expect(project.pipe(['get', 'fit[rate=0.5].model', 'copy.txt'])).toMatchObject({ code: 0, stdout: 'copy.txt (6 B)\n' });
+    expect(project.read('copy.txt')).toBe('1 2 3\n');
+    expect(project.pipe(['get', 'draw.points', 'copy.txt'])).toMatchObject({ code: 2, stderr: expect.stringContaining('--overwrite') as string });
+    expect(project.pipe(['graph']).stdout).toBe('draw    1 fresh\nfit ×2  2 fresh  ← draw.points\nlaw     1 fresh  ← fit[*].model\n');
+    expect(project.pipe(['graph', '--format', 'svg']).stdout).toMatch(/^<svg xmlns/);
+    expect(json(project.pipe(['plot', '--json']).stdout)).toMatchObject({ y: 'loss', series: [{ name: 'rate=0.1', points: [{ x: 1, y: 2 }, { x: 2, y: 0.1 }] }, { name: 'rate=0.5' }] });
+    expect(project.pipe(['plot', '--x', 'rate']).stdout).toContain('rate');
+    expect(json(project.pipe(['compare', 'fit[rate=0.1]', 'fit[rate=0.5]', '--json']).stdout)).toMatchObject({
+      lines: expect.arrayContaining([expect.objectContaining({ what: 'loss', a: 0.1, b: 0.5, difference: 0.4 })]) as object,
+    });
+    expect(json(project.pipe(['compare', 'wide', '1', '--json']).stdout)).toMatchObject({ a: 'profile wide', b: 'run 1' });
+  });
+
+  test('the page holds the numbers and where they come from', () => {
+    const html = project.read('cache/report/small.html');
+    expect(html).toContain('<h1>A small experiment</h1>');
+    const attempt = /<td class="metric number" title="0\.5">0\.5<\/td><td class="source"><a href="#(attempt-\d+)">/.exec(html)?.[1];
+    expect(html).toContain(`<div id="${attempt ?? 'no link'}">`);
+    expect(html).not.toMatch(/<script|src="http|href="http/);
+    expect(project.pipe(['report', '-o', 'page.html']).stdout).toBe('page.html\n');
+    expect(project.read('page.html')).toContain('A small experiment');
+  });
+});
+
+describe('after a change', () => {
+  test('why names the file; accept lets the present results stand, visibly', () => {
+    project.write('draw.sh', 'echo 1 2 3 # the same\n');
+    expect(project.pipe(['why', 'draw']).stdout).toMatch(/draw run\n└ input script: .*draw\.sh/);
+    expect(project.pipe(['why', 'law']).stdout).toContain('comes from fit[rate=0.1]');
+    expect(project.pipe(['table']).stdout).toContain('stale');
+    expect(project.pipe(['accept', 'draw', '--reason', 'only a comment']).stdout).toContain('accepted 1 cell: only a comment');
+    expect(project.pipe(['status']).stdout).toMatch(/draw +fresh .*accepted: only a comment/);
+    expect(project.pipe(['run'])).toMatchObject({ code: 0, stderr: '✓ nothing to run: 4 cells fresh\n' });
+  });
+
+  test('a failure shows its log and how to run it again; the last good results stay', () => {
+    const { code, stderr, stdout } = project.pipe(['run', '--set', 'fail=yes', '-j', '1']);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/✗ fit\[rate=0\.\d\] +failed/);
+    expect(stderr).toMatch(/ {2}│ cannot fit\n {2}log +cache\/logs\/\S+\n {2}folder +cache\/work\/\S+\n {2}again +sh cache\/work\/\S+\/run\.sh\n/);
+    expect(stderr).toMatch(/✗ 1 fresh, 1 failed, 2 skipped/);
+    expect(stdout).toContain('report:');
+    expect(project.pipe(['run'])).toMatchObject({ code: 0, stderr: '✓ nothing to run: 4 cells fresh\n' });
+  });
+
+  test('--force runs again, --force=TARGET only that', () => {
+    const forced = lines(project.pipe(['run', '--force=law', '--json']).stdout).at(-1);
+    expect(forced).toMatchObject({ ran: 1, fresh: 3 });
+    expect(lines(project.pipe(['run', '--force', 'fit', '--json', '-j', '1']).stdout).filter(event => event.event === 'cell.started').map(event => event['cell'])).toEqual(['fit[rate=0.1]', 'fit[rate=0.5]']);
+  });
+});
+
+describe('stopping', () => {
+  test.each([['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const)('%s stops the stages and ends with %d', async (signal, code) => {
+    const slow = makeProject({ 'pipe.yaml': 'pipeline: slow\nstages:\n  wait:\n    run: echo begun; sleep 60; echo > ${out.x}\n    out: { x: x.txt }\n' });
+    try {
+      const running = slow.start(['run', '--json']);
+      await new Promise<void>(resolve => {
+        running.stdout?.on('data', (text: string) => {
+          if (text.includes('cell.started')) resolve();
+        });
+      });
+      running.kill(signal);
+      const { code: ended, stdout } = await running.finished;
+      expect(ended).toBe(code);
+      expect(lines(stdout).at(-1)).toMatchObject({ event: 'run.finished', interrupted: 1, exitCode: code });
+      expect(slow.pipe(['show', 'wait']).stdout).toContain('interrupted');
+    } finally {
+      slow.remove();
+    }
+  });
+});
+
+describe('projects to start from', () => {
+  test.each(['empty', 'shell', 'python'])('init %s runs as it is', template => {
+    const fresh = makeProject({});
+    try {
+      expect(fresh.pipe(['init', template]).code).toBe(0);
+      expect(fresh.pipe(['run'])).toMatchObject({ code: 0 });
+      expect(fresh.pipe(['run']).stderr).toContain('nothing to run');
+      expect(fresh.pipe(['init', template])).toMatchObject({ code: 2, stderr: expect.stringContaining('there already') as string });
+    } finally {
+      fresh.remove();
+    }
+  });
+});
+
+test.each(['bash', 'zsh', 'fish'])('completions for %s name commands and options', shell => {
+  const { stdout, code } = project.pipe(['completions', shell]);
+  expect(code).toBe(0);
+  expect(stdout).toContain('keep-going');
+  expect(stdout).toContain('backend');
+});
