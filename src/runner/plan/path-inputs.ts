@@ -47,7 +47,7 @@ function readGlob(pattern: string, root: string, stats: StatCache, keep?: (diges
   const node = new NodeWriter();
   const paths = findFiles(root, pattern);
   for (const path of paths) {
-    const file = stats.file(resolve(root, path));
+    const file = stats.file(path.startsWith('/') ? path : `${root}/${path}`);
     if (file === null) throw new PipeError(`${path} vanished while it was being read`, { exitCode: 1, code: 'file-vanished' });
     node.add(file.type, bytePath(path), file.digest);
   }

@@ -37,12 +37,15 @@ let incoming = 0;
 
 export class ArtefactStore {
   readonly #cache: string;
+  /** With a slash at its end: paths are asked for by the ten thousand. */
+  readonly #folder: string;
   readonly #database: Database;
   readonly #writable: boolean;
   readonly #select: Statement<[string], { stat: Buffer | null }>;
 
   constructor(cache: string, database: Database, options: { readonly writable: boolean }) {
     this.#cache = cache;
+    this.#folder = `${join(cache, 'artefacts')}/`;
     this.#database = database;
     this.#writable = options.writable;
     this.#select = database.prepare<[string], { stat: Buffer | null }>('SELECT stat FROM artefact WHERE digest = ?');
@@ -50,7 +53,7 @@ export class ArtefactStore {
 
   /** Absolute path of the artefact itself. */
   pathOf(artefact: Pick<Artefact, 'digest' | 'name'>): string {
-    return join(this.#cache, 'artefacts', artefact.digest, artefact.name);
+    return `${this.#folder}${artefact.digest}/${artefact.name}`;
   }
 
   /**
@@ -59,10 +62,9 @@ export class ArtefactStore {
    */
   present(artefact: Artefact): Presence {
     const path = this.pathOf(artefact);
-    const root = entryStat(bytePath(path));
-    if (root === null) return 'gone';
     const recorded = this.#select.get(artefact.digest)?.stat ?? null;
     if (recorded !== null && this.#unchanged(path, recorded)) return 'here';
+    if (entryStat(bytePath(path)) === null) return 'gone';
     try {
       const measured = measure(path, artefact.name);
       if (measured.artefact.digest !== artefact.digest) return 'damaged';

@@ -46,6 +46,8 @@ function openOnce(path: string, mode: 'write' | 'read'): Database {
   }
   const database = new Sqlite(path, { timeout: busyTimeoutMs });
   try {
+    // Before anything is written: a newer program's database stays as it is.
+    refuseNewer(database, path, migrations.length);
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = NORMAL');
     database.pragma('foreign_keys = ON');
@@ -61,13 +63,8 @@ function openOnce(path: string, mode: 'write' | 'read'): Database {
 /** The schema version is SQLite's own `user_version`; each step and its number are one transaction. */
 export function migrate(database: Database, path: string, steps: readonly string[] = migrations): void {
   const versionOf = (): number => Number(database.pragma('user_version', { simple: true }));
-  const version = versionOf();
-  if (version > steps.length) {
-    throw new PipeError(`${path} was written by a newer version of this program (schema ${version}, this one knows ${steps.length})`, {
-      exitCode: 3, code: 'database-newer', hint: 'update the program, or give it another cache with --cache',
-    });
-  }
-  if (version === steps.length) return;
+  refuseNewer(database, path, steps.length);
+  if (versionOf() === steps.length) return;
   database.transaction(() => {
     // Somebody else may have migrated it while we waited for the lock.
     for (let step = versionOf(); step < steps.length; step++) {
@@ -75,6 +72,14 @@ export function migrate(database: Database, path: string, steps: readonly string
       database.pragma(`user_version = ${step + 1}`);
     }
   }).immediate();
+}
+
+function refuseNewer(database: Database, path: string, known: number): void {
+  const version = Number(database.pragma('user_version', { simple: true }));
+  if (version <= known) return;
+  throw new PipeError(`${path} was written by a newer version of this program (schema ${version}, this one knows ${known})`, {
+    exitCode: 3, code: 'database-newer', hint: 'update the program, or give it another cache with --cache',
+  });
 }
 
 /** A file cut to less than its header, or that never was a database, is found before SQLite writes into it. */

@@ -11,6 +11,10 @@ import type { Digest } from './model.ts';
 
 const ascii = /^[\x00-\x7f]*$/;
 
+export function isAscii(text: string): boolean {
+  return ascii.test(text);
+}
+
 /** An ordinary path as a byte path. */
 export function bytePath(path: string): string {
   return ascii.test(path) ? path : Buffer.from(path, 'utf8').toString('latin1');

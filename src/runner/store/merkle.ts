@@ -7,7 +7,7 @@ import { readdirSync, readlinkSync, lstatSync, realpathSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { hash } from 'node:crypto';
 import { PipeError } from '../diagnostic.ts';
-import { errorCode, fileTrouble, fsPath, isExecutable, shownPath } from './file-bytes.ts';
+import { errorCode, fileTrouble, fsPath, isAscii, isExecutable, shownPath } from './file-bytes.ts';
 import type { Digest } from './model.ts';
 
 export type EntryType = 'f' | 'x' | 'd' | 'l';
@@ -100,13 +100,15 @@ export function hashTree(root: string, hooks: TreeHooks): TreeFacts {
   };
   const visit = (folder: string): TreeFacts => {
     const names = listFolder(folder);
+    // One look at all names of a folder instead of one at each path.
+    const plain = isAscii(folder) && isAscii(names.join(''));
     const fileDigest = hooks.open(folder, names);
     const node = new NodeWriter();
     let size = 0;
     let files = 0;
     for (const name of names) {
       const path = `${folder}/${name}`;
-      const stat = statEntry(path);
+      const stat = plain ? statPlain(path) : statEntry(path);
       if (stat.isFile()) {
         const digest = fileDigest(name, stat);
         const type = isExecutable(stat) ? 'x' : 'f';
@@ -147,6 +149,16 @@ export function listFolder(folder: string): string[] {
     throw fileTrouble(folder, error);
   }
 }
+
+function statPlain(path: string): BigIntStats {
+  try {
+    return lstatSync(path, bigint);
+  } catch (error) {
+    throw fileTrouble(path, error);
+  }
+}
+
+const bigint = { bigint: true } as const;
 
 export function statEntry(path: string): BigIntStats {
   try {

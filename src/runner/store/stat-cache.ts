@@ -19,6 +19,8 @@ export interface FileFacts {
 
 interface Folder {
   row: StatRow | null;
+  /** Where the next file in order of name should be. */
+  next: number;
   /** Files hashed one by one since the row was read. */
   readonly added: Map<string, { readonly stat: BigIntStats; readonly checkedAt: bigint; readonly digest: Buffer }>;
 }
@@ -123,7 +125,8 @@ export class StatCache {
     const folder = this.#folder(path);
     const added = folder.added.get(name);
     if (added !== undefined && same(added.stat, stat) && newest(stat) < added.checkedAt - racyWindow) return added.digest;
-    const place = folder.row?.place(name, -1) ?? -1;
+    const place = folder.row?.place(name, folder.next) ?? -1;
+    folder.next = place + 1;
     if (folder.row !== null && place >= 0 && folder.row.trusts(place, stat)) return folder.row.digest(place);
     const checkedAt = this.#now();
     const digest = this.#hash(`${path}/${name}`);
@@ -135,7 +138,7 @@ export class StatCache {
     let folder = this.#folders.get(path);
     if (folder === undefined) {
       const found = this.#select.get(Buffer.from(path, 'latin1'));
-      folder = { row: found === undefined ? null : StatRow.unpack(found.rows), added: new Map() };
+      folder = { row: found === undefined ? null : StatRow.unpack(found.rows), next: 0, added: new Map() };
       this.#folders.set(path, folder);
     }
     return folder;
@@ -153,7 +156,7 @@ export class StatCache {
   }
 
   #replace(path: string, row: StatRow): void {
-    this.#folders.set(path, { row, added: new Map() });
+    this.#folders.set(path, { row, next: 0, added: new Map() });
     this.#changed.set(path, row);
   }
 
