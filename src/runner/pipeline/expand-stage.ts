@@ -99,11 +99,10 @@ export function expandStage(stage: StageState, inputs: readonly ResolvedInput[],
     });
   }
   const origin: Origin = { kind: 'file', file: stage.file, pointer: stage.pointer };
-  const { namespace } = stage;
   expansion.stages.push({
     name: stage.name, summary: yaml.summary ?? stage.module?.info.summary ?? null, axes: matrix.axes,
     each: yaml.each === undefined ? null : findStage(yaml.each, stage, stages)?.name ?? null,
-    needs: (yaml.needs ?? []).map(name => findStage(name, stage, stages)?.name ?? namespace.prefix + name),
+    needs: (yaml.needs ?? []).flatMap(name => findStage(name, stage, stages) ?? []).filter(before => before.inactive === null).map(before => before.name),
     publish: publishedPaths(stage, scope), first, count: matrix.points.length, origins, origin,
   });
   if (halving) {

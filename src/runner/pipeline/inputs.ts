@@ -80,7 +80,7 @@ function resolveOne(name: string, text: string, pointer: string, stage: StageSta
     note(scope, pointer, 'bad-reference', reference, referenceForm);
     return null;
   }
-  const producer = requireStage(reference.stage, stage, stages, placeOf(scope, pointer, reference.stage), scope.problems);
+  const producer = requireStage(reference.stage, stage, stages, placeOf(scope, pointer, reference.stage), scope.problems, fileHint(reference));
   if (!producer) return null;
   if (producer.outputs && !Object.hasOwn(producer.outputs, reference.output)) {
     scope.problems.add({
@@ -90,6 +90,11 @@ function resolveOne(name: string, text: string, pointer: string, stage: StageSta
     return null;
   }
   return { kind: 'reference', name, pointer, producer, reference, origins: candidate.origins };
+}
+
+/** `data.csv` reads as the output `csv` of a stage `data`. */
+function fileHint(reference: Reference): string | null {
+  return reference.selection === null && reference.output.length <= 5 ? `for a file of the project write ./${reference.text}` : null;
 }
 
 /** Fills in params of a reference; what names the matrix stays, as it differs from cell to cell. */

@@ -15,13 +15,11 @@ export function readReport(namespaces: readonly Namespace[], stages: StageTable,
 }
 
 function fileReport(loaded: LoadedFile, namespace: Namespace, stages: StageTable, problems: Problems): ReportItem[] {
-  // Names in a report are looked up as a stage of the same pipeline would.
-  const from = [...stages.values()].find(stage => stage.namespace === namespace);
+  const from = { namespace };
   return (loaded.header.report ?? []).flatMap((item, index): ReportItem[] => {
     const pointer = childPointer('/report', index);
     const place = (key: string): Place => ({ kind: 'file', file: loaded.file, pointer: `${pointer}/${key}` });
     if ('text' in item) return [{ kind: 'text', text: item.text }];
-    if (!from) return [];
     if ('table' in item) {
       const stage = requireStage(item.table, from, stages, place('table'), problems);
       if (!stage || stage.inactive !== null) return [];

@@ -19,6 +19,7 @@ function templated<T extends z.ZodType>(type: T): z.ZodUnion<readonly [T, typeof
 const anything = z.unknown();
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 const nameList = z.array(z.string());
+const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/);
 const amount = templated(z.number());
 const count = templated(z.int().min(1));
 const flag = templated(z.boolean());
@@ -72,9 +73,9 @@ const retries = z.union([templated(z.int().min(0)), z.strictObject({
 })]).describe('Repeats failed attempts.');
 
 const env = z.strictObject({
-  pass: nameList.optional().describe('Variables passed on and part of the key.'),
-  set: z.record(z.string(), scalar).optional().describe('Variables set, part of the key.'),
-  secret: nameList.optional().describe('Variables passed on, never stored, never part of the key, blanked in logs.'),
+  pass: z.array(variable).optional().describe('Variables passed on and part of the key.'),
+  set: z.record(variable, scalar).optional().describe('Variables set, part of the key.'),
+  secret: z.array(variable).optional().describe('Variables passed on, never stored, never part of the key, blanked in logs.'),
 }).describe('Environment variables beyond PATH, HOME, TMPDIR, USER, TERM and SSH_AUTH_SOCK.');
 
 const output = z.union([z.string(), z.strictObject({

@@ -52,6 +52,12 @@ stages:
   expect(graph.report).toEqual([{ kind: 'table', stage: 'scaling/train', rows: null, columns: null, title: null }]);
 });
 
+test('a pipeline of pipelines has a report without having stages', async () => {
+  const graph = await load('pipeline: all\ninclude: [scaling.yaml]\nreport: [{ table: scaling/train, rows: seed }]\n', { files: { 'scaling.yaml': scaling, 'parts/images.yaml': images } });
+  expect(graph.report).toEqual([{ kind: 'table', stage: 'scaling/train', rows: 'seed', columns: null, title: null }]);
+  expect(await mistakes('pipeline: all\nreport: [{ table: train }]\n')).toEqual([expect.objectContaining({ code: 'unknown-stage' })]);
+});
+
 test('only what a pipeline includes can be named', async () => {
   const files = { 'a.yaml': 'pipeline: a\nstages:\n  x: { run: touch x, out: { x: x } }\n', 'b.yaml': 'pipeline: b\nstages:\n  y: { run: "cat ${in.x}", in: { x: a/x.x } }\n' };
   const found = await mistakes('pipeline: p\ninclude: [a.yaml, b.yaml]\n', { files });

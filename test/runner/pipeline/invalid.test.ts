@@ -56,6 +56,7 @@ const cases: readonly Invalid[] = [
   // names
   { name: 'an unknown typed stage', text: `${head}stages:\n  a:\n    uses: «phantm»\n`, code: 'unknown-module', message: /`phantm`/, hint: /did you mean `phantom`/ },
   { name: 'an unknown stage', text: `${producer}  b:\n    run: cat \${in.x}\n    in: { x: «imgaes».list }\n`, code: 'unknown-stage', message: /`imgaes`/, hint: /did you mean `images`/ },
+  { name: 'a file without its ./', text: `${head}stages:\n  b:\n    run: cat \${in.x}\n    in: { x: «data».csv }\n`, code: 'unknown-stage', message: /`data`/, hint: /write \.\/data\.csv/ },
   { name: 'an unknown output', text: `${producer}  b:\n    run: cat \${in.x}\n    in: { x: images.«lists» }\n`, code: 'unknown-output', message: /`lists`/, hint: /did you mean `list`/ },
   { name: 'an unknown input', text: `${head}stages:\n  a:\n    uses: preprocess\n    in: { pairs: ./pairs, «capitons»: ./x }\n`, code: 'unknown-input', message: /takes no input `capitons`/, hint: /inputs are: pairs/ },
   { name: 'a missing input', text: `${head}stages:\n  «a»:\n    uses: preprocess\n`, code: 'missing-input', message: /lacks the input `pairs`/, hint: /pairs: stage.output/ },
@@ -97,6 +98,7 @@ const cases: readonly Invalid[] = [
   // settings
   { name: 'a size that is none', text: `${head}stages:\n  a:\n    run: touch x\n    resources: { memory: «much» }\n`, code: 'wrong-type', message: /size such as 20G/, hint: null },
   { name: 'a time that is none', text: `${head}stages:\n  a:\n    run: touch x\n    timeout: «6 fortnights»\n`, code: 'wrong-type', message: /time such as 6h/, hint: null },
+  { name: 'a variable that no shell could set', text: `${head}stages:\n  a:\n    run: touch x\n    env: { pass: [«MY-VAR»] }\n`, code: 'wrong-type', message: /a name of letters/, hint: null },
   // outputs
   { name: 'an output outside the run folder', text: `${head}stages:\n  a:\n    run: touch x\n    out: { x: «../x» }\n`, code: 'bad-path', message: /run folder/, hint: /publish/ },
   { name: 'two outputs on one path', text: `${head}stages:\n  a:\n    run: touch x\n    out: { x: data, y: «data/y» }\n`, code: 'path-conflict', message: /same path/, hint: /own/ },

@@ -119,11 +119,13 @@ stages:
 test('needs orders without data', async () => {
   const graph = await load(`pipeline: p
 stages:
-  after: { run: touch x, needs: [before] }
+  after: { run: touch x, needs: [before, off] }
+  off: { run: touch x, when: false }
   before: { run: touch x, matrix: { axes: { n: [1, 2] } } }
 `);
   expect(ids(graph)).toEqual(['before[n=1]', 'before[n=2]', 'after']);
   expect(graph.cells[2]!.needs).toEqual([0, 1]);
+  expect(graph.stages[1]!.needs).toEqual(['before']);
   expect(dependenciesOf(graph.cells[2]!)).toEqual([0, 1]);
   expect(readersOf(graph)).toEqual([[2], [2], []]);
 });
