@@ -21,13 +21,13 @@ export async function checkParams(checks: readonly ParamsCheck[], cells: Cell[],
     // Cells that share one `with` object are checked once, and share the answer.
     const values = new Map<JsonObject, number>();
     for (const { first, count } of list) for (let i = first; i < first + count; i++) if (!values.has(cells[i]!.with)) values.set(cells[i]!.with, values.size);
-    for (const check of list) noteUnknown(check, cells, problems);
+    const told = new Set(list.filter(check => noteUnknown(check, cells, problems)));
     const results = await catalogue.checkParams(file, [...values.keys()]);
-    for (const check of list) apply(check, cells, values, results, problems);
+    for (const check of list) apply(check, cells, values, results, told.has(check), problems);
   }));
 }
 
-function apply(check: ParamsCheck, cells: Cell[], values: ReadonlyMap<JsonObject, number>, results: readonly ParamsResult[], problems: Problems): void {
+function apply(check: ParamsCheck, cells: Cell[], values: ReadonlyMap<JsonObject, number>, results: readonly ParamsResult[], unknownTold: boolean, problems: Problems): void {
   const failed = new Map<string, { readonly cell: Cell; readonly path: readonly (string | number)[]; readonly message: string; count: number }>();
   for (let i = check.first; i < check.first + check.count; i++) {
     const cell = cells[i]!;
@@ -37,7 +37,7 @@ function apply(check: ParamsCheck, cells: Cell[], values: ReadonlyMap<JsonObject
       continue;
     }
     for (const { path, message } of result.issues) {
-      if (/^Unrecognized key/i.test(message)) continue; // `noteUnknown` has said so, at the key
+      if (unknownTold && /^Unrecognized key/i.test(message)) continue; // `noteUnknown` has said so, at the key
       const id = JSON.stringify([path, message]);
       const known = failed.get(id);
       if (known) known.count++;
@@ -94,8 +94,9 @@ function schemaHint(check: ParamsCheck, path: readonly (string | number)[], cell
   return typeof schema.description === 'string' ? schema.description : null;
 }
 
-/** Params that a stage does not have: silently dropped they would be believed to count. */
-function noteUnknown(check: ParamsCheck, cells: readonly Cell[], problems: Problems): void {
+/** Params that a stage does not have: silently dropped they would be believed to count. Says whether there are any. */
+function noteUnknown(check: ParamsCheck, cells: readonly Cell[], problems: Problems): boolean {
+  let found = false;
   const root = check.stage.module!.info.params;
   const walk = (value: Json | undefined, schema: JsonObject, path: readonly string[]): void => {
     if (!isMap(value) || !isMap(schema.properties)) return;
@@ -105,6 +106,7 @@ function noteUnknown(check: ParamsCheck, cells: readonly Cell[], problems: Probl
       const own = schema.properties[key];
       if (isMap(own)) walk(inner, resolveRef(own, root), [...path, key]);
       else if (own === undefined && !open) {
+        found = true;
         problems.add({
           code: 'unknown-param', message: `\`${check.stage.module!.uses}\` has no param \`${[...path, key].join('.')}\``,
           at: { kind: 'file', file: check.stage.file, pointer: [...path, key].reduce(childPointer, `${check.stage.pointer}/with`), part: 'key' },
@@ -114,4 +116,5 @@ function noteUnknown(check: ParamsCheck, cells: readonly Cell[], problems: Probl
     }
   };
   walk(cells[check.first]?.with, resolveRef(root, root), []);
+  return found;
 }

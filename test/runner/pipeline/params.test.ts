@@ -108,3 +108,12 @@ stages:
   expect(found[0]!.message).toMatch(/with\.size.*t\[name=1\] and 1 more/);
   expect(found[1]!.related).toEqual([{ message: 'the value comes from here', position: expect.objectContaining({ line: 2, column: 32 }) }]);
 });
+
+test('a strict schema inside a union is heard, too', async () => {
+  const { catalogueOf } = await import('./rig/catalogue.ts');
+  const { z } = await import('zod');
+  const catalogue = catalogueOf({ s: { params: z.object({ one: z.discriminatedUnion('kind', [z.strictObject({ kind: z.literal('a'), x: z.number() }), z.strictObject({ kind: z.literal('b') })]) }) } });
+  const text = (more: string): string => `pipeline: p\nstages:\n  a: { uses: s, with: { one: { kind: b${more} } } }\n`;
+  expect(await mistakes(text(''), { catalogue })).toEqual([]);
+  expect(await mistakes(text(', y: 1'), { catalogue })).toEqual([expect.objectContaining({ code: 'bad-param', message: expect.stringContaining('"y"') as string })]);
+});
