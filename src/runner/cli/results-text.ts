@@ -17,7 +17,10 @@ export function resultsText(plan: Plan, store: Store, context: Pick<CliContext, 
   const style = makeStyle(terminalFacts(context.stdout, context.env).color);
   const listed = plan.graph.report.flatMap(item => (item.kind === 'table' ? [tableItem(item, plan, store)] : []));
   const tables = plan.graph.report.length > 0 ? listed : defaultTables(plan, store).slice(-1);
-  const parts = tables.filter(table => table.rows.some(row => row.attempt !== null)).map(table => tableText(table, style));
+  const made = tables.filter(table => table.rows.some(row => row.attempt !== null));
+  // Tables of several cells are the results; those of a single one, with all that it counted, are for the page.
+  const several = made.filter(table => table.rows.length > 1);
+  const parts = (several.length > 0 ? several : made.slice(0, 1)).map(table => tableText(table, style));
   const notes = collectNotes(plan, store);
   if (notes.length > 0) parts.push(notes.map(({ stage, text }) => `${style.bold(stage)}: ${text}\n`).join(''));
   return parts.join('\n');

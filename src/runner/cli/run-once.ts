@@ -41,12 +41,12 @@ export async function runOnce(session: Session, options: Choices, context: Facts
   // The last event waits until the page is written, since it names it.
   const emit = (event: RunEvent): void => {
     if (event.event !== 'run.finished') renderer.handle(event);
+    if (event.event === 'run.planned' && willRun && graph.cells.some(cell => cell.action.kind === 'module')) {
+      emit({ event: 'notice', level: 'info', text: `tensor backend: ${session.platform.backend}` });
+    }
   };
   try {
     for (const text of store.notices) emit({ event: 'notice', level: 'warning', text });
-    if (willRun && graph.cells.some(cell => cell.action.kind === 'module')) {
-      emit({ event: 'notice', level: 'info', text: `tensor backend: ${session.platform.backend}` });
-    }
     const summary = await runPlan({
       plan, store, emit,
       jobs: options.jobs ?? availableParallelism(),

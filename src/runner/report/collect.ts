@@ -5,15 +5,17 @@ import type { ReportItem } from '../pipeline/model.ts';
 import type { Plan } from '../plan/model.ts';
 import type { Artefact } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { collectNotes } from './final-notes.ts';
 import { graphSvg } from './graph-svg.ts';
 import type { PageItem, Picture, Provenance, ReportPage } from './page-model.ts';
-import { attemptOf, defaultColumns, kindOfColumn, markOf, resultRows, valueOf } from './result-rows.ts';
+import { attemptOf, defaultColumns, flatten, kindOfColumn, markOf, resultRows, valueOf } from './result-rows.ts';
 import { stageGraph } from './stage-graph.ts';
 
 export function collectPage(plan: Plan, store: Store, facts: { readonly madeAt: number; readonly program: string }): ReportPage {
   const { graph } = plan;
   const items = graph.report.length > 0 ? graph.report.map(item => pageItem(item, plan, store)) : defaultTables(plan, store);
-  const attempts = new Set<number>();
+  const conclusions = collectNotes(plan, store);
+  const attempts = new Set<number>(conclusions.map(conclusion => conclusion.attempt));
   for (const item of items) {
     if (item.kind === 'table') for (const row of item.rows) if (row.attempt !== null) attempts.add(row.attempt);
     if (item.kind === 'figure' && item.attempt !== null) attempts.add(item.attempt);
@@ -30,7 +32,8 @@ export function collectPage(plan: Plan, store: Store, facts: { readonly madeAt: 
       stale: plan.cells.filter(cell => cell.state === 'run' || cell.state === 'pending').length,
       stopped: plan.cells.filter(cell => cell.state === 'stopped').length,
     },
-    params: graph.params,
+    params: flatten(graph.params),
+    conclusions,
     items,
     graph: graphSvg(stageGraph(graph, plan)),
     provenance: [...attempts].sort((a, b) => a - b).flatMap(attempt => provenanceOf(attempt, store)),

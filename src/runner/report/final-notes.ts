@@ -5,7 +5,7 @@ import { attemptOf } from './result-rows.ts';
 import { stageGraph } from './stage-graph.ts';
 
 /** The last note of each stage that nothing reads from: what the pipeline came to, in the stage's own words. */
-export function collectNotes(plan: Plan, store: Store): { readonly stage: string; readonly text: string }[] {
+export function collectNotes(plan: Plan, store: Store): { readonly stage: string; readonly text: string; readonly attempt: number }[] {
   const { edges } = stageGraph(plan.graph, null);
   const read = new Set(edges.map(edge => edge.from));
   return plan.graph.stages.flatMap(stage => {
@@ -13,6 +13,6 @@ export function collectNotes(plan: Plan, store: Store): { readonly stage: string
     if (read.has(stage.name) || stage.count !== 1 || planned?.state !== 'fresh') return [];
     const attempt = attemptOf(planned, plan, store);
     const text = attempt === null ? undefined : notesOf(store.database, attempt).at(-1);
-    return text === undefined ? [] : [{ stage: stage.name, text }];
+    return attempt === null || text === undefined ? [] : [{ stage: stage.name, text, attempt }];
   });
 }

@@ -11,6 +11,8 @@ export interface ReportPage {
   readonly program: string;
   readonly counts: { readonly fresh: number; readonly stale: number; readonly stopped: number };
   readonly params: Readonly<Record<string, Json>>;
+  /** What the last stages said, in their own words. */
+  readonly conclusions: readonly { readonly stage: string; readonly text: string; readonly attempt: number }[];
   readonly items: readonly PageItem[];
   /** SVG of the stages. */
   readonly graph: string;

@@ -31,6 +31,11 @@ td.source, th.source { text-align: left; color: var(--dim); }
 tr.stale td:not(.source), tr.missing td:not(.source) { color: var(--dim); font-style: italic; }
 .none { color: var(--dim); }
 .mark { display:inline-block; font-size: 11.5px; line-height: 1.4; border-radius: 4px; padding: 0 6px; background: var(--markwarn); color: var(--warn); cursor: help; font-style: normal; }
+.conclusions { border-left: 4px solid var(--accent); } .conclusions p { margin: 4px 0; }
+dl.values { display: grid; grid-template-columns: repeat(auto-fill, minmax(215px, 1fr)); gap: 0 26px; margin: 0; font-size: 14px; }
+dl.values div { display: flex; justify-content: space-between; gap: 12px; border-bottom: 1px solid var(--rule); padding: 4px 0; }
+dl.values dt { color: var(--dim); overflow-wrap: anywhere; } dl.values dd { margin: 0; font-variant-numeric: tabular-nums; white-space: nowrap; }
+dl.values.stale dd { font-style: italic; color: var(--dim); }
 figure { margin: 0; } figcaption { color: var(--dim); font-size: 13px; margin-top: 8px; }
 .chart svg { max-width: 100%; height: auto; }
 .paper { max-width: 100%; background: #fff; border-radius: 6px; padding: 6px; }

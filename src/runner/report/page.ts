@@ -28,6 +28,7 @@ export function renderPage(page: ReportPage): string {
 <p class="facts">${facts.join(' · ')}</p>
 </header>
 <main>
+${conclusionsHtml(page)}
 ${page.items.map(itemHtml).join('\n')}
 <section id="stages">
 <h2>Stages</h2>
@@ -43,6 +44,13 @@ ${provenanceHtml(page.provenance)}
 `;
 }
 
+function conclusionsHtml({ conclusions }: ReportPage): string {
+  if (conclusions.length === 0) return '';
+  const lines = conclusions.map(({ stage, text, attempt }) =>
+    `<p><b>${escapeHtml(stage)}</b> ${escapeHtml(text)} <a href="#attempt-${attempt}">#${attempt}</a></p>`);
+  return `<section class="conclusions">${lines.join('')}</section>`;
+}
+
 function itemHtml(item: PageItem): string {
   switch (item.kind) {
     case 'text':
@@ -55,6 +63,8 @@ function itemHtml(item: PageItem): string {
 }
 
 function tableHtml(item: Extract<PageItem, { kind: 'table' }>): string {
+  const [only] = item.rows;
+  if (item.rows.length === 1 && only !== undefined && item.columns.length > 4) return factsTableHtml(item, only);
   const numeric = item.columns.map((_, i) => item.rows.some(row => typeof row.values[i] === 'number'));
   const head = item.columns.map((column, i) => `<th scope="col" class="${column.kind}${numeric[i] ? ' number' : ''}">${headHtml(column)}</th>`).join('');
   const note = marksNote(item.rows);
@@ -65,6 +75,20 @@ function tableHtml(item: Extract<PageItem, { kind: 'table' }>): string {
 <tbody>
 ${item.rows.map(row => rowHtml(row, item.columns, numeric)).join('\n')}
 </tbody></table></div>${note}
+</section>`;
+}
+
+/** One row with many columns reads better as names with values. */
+function factsTableHtml(item: Extract<PageItem, { kind: 'table' }>, row: PageRow): string {
+  const facts = item.columns.map((column, i) => {
+    const value = row.values[i];
+    const title = typeof value === 'number' ? ` title="${value}"` : '';
+    return `<div><dt>${headHtml(column)}</dt><dd${title}>${value === undefined || value === null ? '–' : escapeHtml(valueText(value))}</dd></div>`;
+  });
+  return `<section>
+<h2>${escapeHtml(item.title)}</h2>
+<dl class="values ${row.mark.state}">${facts.join('')}</dl>
+<p class="note">source ${sourceHtml(row.attempt, row.mark)}</p>${marksNote(item.rows)}
 </section>`;
 }
 

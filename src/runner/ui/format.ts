@@ -79,6 +79,7 @@ const shortExponent = (text: string): string => text.replace(/\.?0*e\+?/, 'e');
 export function formatValue(value: Json): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'number') return shortestNumber(value);
+  if (Array.isArray(value)) return `[${value.map(formatValue).join(', ')}]`;
   return JSON.stringify(value);
 }
 
