@@ -1,5 +1,5 @@
 /** A project in a temporary folder, planned and run by the real thing; what happened is kept as events. */
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -56,6 +56,8 @@ export class TestProject {
     this.cache = join(this.root, 'cache');
     onTestFinished(() => rmSync(this.root, { recursive: true, force: true }));
     mkdirSync(join(this.root, '.git'));
+    // Stages of the project find packages as they would where it was installed.
+    symlinkSync(join(packageRoot, 'node_modules'), join(this.root, 'node_modules'));
     for (const [path, text] of Object.entries(files)) this.write(path, text);
   }
 

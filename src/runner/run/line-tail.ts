@@ -69,8 +69,12 @@ export class LineTail {
   #split(chunk: Buffer, lines: string[]): void {
     let start = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
-      this.#keep(chunk.subarray(start, end));
-      lines.push(this.#take());
+      if (this.#partialBytes === 0 && end - start <= this.#options.maxLine) {
+        lines.push(withoutReturn(chunk.toString('utf8', start, end)));
+      } else {
+        this.#keep(chunk.subarray(start, end));
+        lines.push(this.#take());
+      }
       start = end + 1;
     }
     if (start < chunk.length) this.#keep(chunk.subarray(start));
@@ -88,6 +92,8 @@ export class LineTail {
     const text = Buffer.concat(this.#partial).toString('utf8');
     this.#partial = [];
     this.#partialBytes = 0;
-    return text.endsWith('\r') ? text.slice(0, -1) : text;
+    return withoutReturn(text);
   }
 }
+
+const withoutReturn = (text: string): string => (text.endsWith('\r') ? text.slice(0, -1) : text);

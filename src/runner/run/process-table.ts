@@ -2,13 +2,15 @@
  * What the kernel says about processes, read from /proc. Where there is no /proc (macOS) every question is answered
  * with "unknown", and process groups are all that is left to end a stage by.
  */
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 
 export interface ProcessStat {
   readonly pid: number;
   readonly parent: number;
   readonly group: number;
   readonly session: number;
+  /** Whether it belongs to a terminal: somebody's shell, not a stage's daemon. */
+  readonly hasTerminal: boolean;
   /** `Z` is a zombie: ended, not yet collected by its parent. */
   readonly state: string;
   /** Clock ticks after boot; with the pid it names a process for ever, because pids are used again. */
@@ -43,6 +45,7 @@ export function readProcess(pid: number | 'self'): ProcessStat | null {
     parent: Number(fields[1]),
     group: Number(fields[2]),
     session: Number(fields[3]),
+    hasTerminal: fields[4] !== '0',
     cpuSeconds: ticks(11, 15) / ticksPerSecond,
     childSeconds: ticks(13, 15) / ticksPerSecond,
     startTime: fields[19]!,
@@ -77,6 +80,16 @@ export function hasEnvironmentEntry(pid: number, entry: string): boolean {
     return environment.startsWith(`${entry}\0`) || environment.includes(`\0${entry}\0`);
   } catch {
     return false; // ended, or another user's
+  }
+}
+
+/** Whether it works somewhere below the folder. */
+export function worksIn(pid: number, folder: string): boolean {
+  try {
+    const place = readlinkSync(`/proc/${pid}/cwd`);
+    return place === folder || place.startsWith(`${folder}/`);
+  } catch {
+    return false;
   }
 }
 

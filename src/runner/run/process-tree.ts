@@ -1,5 +1,5 @@
 /** Every process that a stage has started, found and ended: also those that left its group, its session, or their parent. */
-import { hasEnvironmentEntry, hasProc, lastPid, listPids, readProcess } from './process-table.ts';
+import { hasEnvironmentEntry, hasProc, lastPid, listPids, readProcess, worksIn } from './process-table.ts';
 import type { ProcessStat } from './process-table.ts';
 
 /** Set for each stage to its private folder: a daemon that left group and session still carries it. */
@@ -26,7 +26,9 @@ export function findTree(tree: StageTree, pids: readonly number[] = listPids()):
     const own =
       (tree.root !== null && (stat.session === tree.root || stat.group === tree.root || stat.pid === tree.root)) ||
       tree.seen.get(pid) === stat.startTime ||
-      hasEnvironmentEntry(pid, marker);
+      hasEnvironmentEntry(pid, marker) ||
+      // A daemon that cleaned its environment. Whoever looks around in the folder has a terminal.
+      (!stat.hasTerminal && worksIn(pid, tree.folder));
     if (own) found.set(pid, stat);
     else rest.push(stat);
   }

@@ -6,7 +6,7 @@ import type { Cell } from '../pipeline/model.ts';
 import { bundleStage } from '../plan/bundle.ts';
 import { baseOfStage } from '../plan/catalogue-paths.ts';
 import { changedInputs } from '../plan/settle.ts';
-import type { SettledCell } from '../plan/settle.ts';
+import type { Settled } from '../plan/settle.ts';
 import { publishOutputs } from '../store/publish.ts';
 import { showOutputs } from '../store/links.ts';
 import type { Artefact, FailureCause } from '../store/model.ts';
@@ -27,7 +27,7 @@ import { createWorkFolder, outputPaths, removeWorkFolder } from './work-folder.t
 
 export interface AttemptRequest {
   readonly cell: Cell;
-  readonly settled: SettledCell;
+  readonly settled: Settled;
   readonly inputs: Readonly<Record<string, JobInput>>;
   readonly held: Held;
   /** 1 for the first try of this run. */
@@ -165,7 +165,7 @@ function decideHere(job: Job): JobOutcome {
 }
 
 /** What the attempt came to: in order of what weighs most. */
-async function judge(context: RunContext, job: Job, outcome: JobOutcome, settled: SettledCell, reading: ReadingAttempt, recorder: AttemptRecorder): Promise<Ending> {
+async function judge(context: RunContext, job: Job, outcome: JobOutcome, settled: Settled, reading: ReadingAttempt, recorder: AttemptRecorder): Promise<Ending> {
   const damaged = findDamage(context, job.attempt, reading);
   if (damaged !== null) return { status: 'failed', cause: 'damaged-input', message: damaged };
   if (!outcome.ok) {

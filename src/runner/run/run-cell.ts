@@ -1,7 +1,7 @@
 /** One cell's turn: settle it by its action key, share it with other runs, run it, and run it again where that is allowed. */
 import type { Cell, Resources, Retries } from '../pipeline/model.ts';
 import { settle } from '../plan/settle.ts';
-import type { SettledCell } from '../plan/settle.ts';
+import type { Settled } from '../plan/settle.ts';
 import type { Artefact, FailureCause, Key } from '../store/model.ts';
 import type { CellResult } from './cell-result.ts';
 import { jobInputs } from './job-inputs.ts';
@@ -61,7 +61,7 @@ export async function takeTurn(context: RunContext, cell: Cell, options: TurnOpt
   }
 }
 
-function settleNow({ plan, resultOf }: RunContext, cell: Cell): SettledCell {
+function settleNow({ plan, resultOf }: RunContext, cell: Cell): Settled {
   return settle(plan, cell.index, other => {
     const result = resultOf(other);
     return result?.kind === 'done' ? result.outputs : result?.kind === 'stopped' ? 'stopped' : 'failed';
@@ -69,7 +69,7 @@ function settleNow({ plan, resultOf }: RunContext, cell: Cell): SettledCell {
 }
 
 /** The record of the action key, with a record of the plan key written beside it where that may stand. */
-function recorded({ store }: RunContext, { actionKey, record, planKey }: SettledCell): Extract<CellResult, { kind: 'done' }> | null {
+function recorded({ store }: RunContext, { actionKey, record, planKey }: Settled): Extract<CellResult, { kind: 'done' }> | null {
   if (record === null) return null;
   if (planKey !== null && store.results.lookup(planKey)?.attempt !== record.attempt) store.results.putRecord({ ...record, key: planKey, kind: 'plan' });
   return { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey };
@@ -95,14 +95,14 @@ function producersOfGone({ store, resultOf, verified }: RunContext, cell: Cell):
 }
 
 /** The attempts at one cell: again after a change of its inputs (once), and as its `retries` allow. */
-async function attempts(context: RunContext, cell: Cell, first: SettledCell, options: TurnOptions): Promise<{ readonly end: AttemptEnd; readonly key: Key }> {
+async function attempts(context: RunContext, cell: Cell, first: Settled, options: TurnOptions): Promise<{ readonly end: AttemptEnd; readonly key: Key }> {
   let key = first.actionKey;
   const end = await attemptsUnder(context, cell, first, options, now => void (key = now));
   if (key !== first.actionKey) context.leases.release(key);
   return { end, key };
 }
 
-async function attemptsUnder(context: RunContext, cell: Cell, first: SettledCell, options: TurnOptions, moveTo: (key: Key) => void): Promise<AttemptEnd> {
+async function attemptsUnder(context: RunContext, cell: Cell, first: Settled, options: TurnOptions, moveTo: (key: Key) => void): Promise<AttemptEnd> {
   const { retries } = cell.settings;
   let settled = first;
   let { held } = options;

@@ -44,8 +44,6 @@ export interface RunPlanOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** What this machine has, where it is known already. */
   readonly machine?: Machine;
-  /** Writes the page at the end and returns its path; told in `run.finished`. */
-  readonly writeReport?: (run: number) => Promise<string | null>;
 }
 
 export type RunSummary = Omit<Extract<RunEvent, { event: 'run.finished' }>, 'event'>;
@@ -57,6 +55,8 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   const toRun = [...plan.selected].filter(cell => plan.cells[cell]!.state === 'run' || plan.cells[cell]!.state === 'pending');
   const machine = await machineFor(options, toRun);
   checkResources(plan.graph, machine, toRun);
+  // An unknown host is told before anything has started.
+  for (const name of new Set(toRun.map(cell => plan.graph.cells[cell]!.settings.on))) options.executors(name);
 
   const run = beginRun(options);
   emitPlanned(options, run);
@@ -71,7 +71,7 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   } finally {
     leases.releaseAll();
   }
-  return await finishRun(options, run, scheduler, performance.now() - started);
+  return finishRun(options, run, scheduler, performance.now() - started);
 }
 
 async function machineFor({ plan, machine, environment = process.env }: RunPlanOptions, toRun: readonly number[]): Promise<Machine> {
@@ -121,19 +121,13 @@ function plannedResult(plan: Plan, cell: number): CellResult | null {
   return state === 'fresh' && record !== null ? { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey } : null;
 }
 
-async function finishRun({ plan, store, emit, signal, writeReport }: RunPlanOptions, run: number, { report }: Scheduler, durationMs: number): Promise<RunSummary> {
+function finishRun({ plan, store, emit, signal }: RunPlanOptions, run: number, { report }: Scheduler, durationMs: number): RunSummary {
   const { counts, current } = report;
   const exitCode = exitCodeOf(counts, signal);
   const whole = plan.selected.size === plan.graph.cells.length && exitCode === 0;
   store.results.setCurrent(plan.graph.pipeline, current, whole);
   store.results.finishRun(run, { endedAt: Date.now(), exitCode, summary: { ...counts } });
-  let page: string | null = null;
-  try {
-    page = (await writeReport?.(run)) ?? null;
-  } catch (error) {
-    emit({ event: 'notice', level: 'warning', text: `the page could not be written: ${error instanceof Error ? error.message : String(error)}` });
-  }
-  const summary: RunSummary = { run, ...counts, durationMs: Math.round(durationMs), exitCode, report: page };
+  const summary: RunSummary = { run, ...counts, durationMs: Math.round(durationMs), exitCode, report: null };
   emit({ event: 'run.finished', ...summary });
   return summary;
 }

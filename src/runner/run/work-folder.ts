@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { shellQuote } from '../pipeline/shell-text.ts';
 import type { Cell } from '../pipeline/model.ts';
 import type { Job } from './executor.ts';
+import { markerVariable } from './process-tree.ts';
 import type { StageEnvironment } from './stage-environment.ts';
 
 export interface JobFiles {
@@ -56,7 +57,8 @@ export function removeWorkFolder(folder: string): void {
 export function writeRunScript(job: Job, argv: readonly string[], environment: StageEnvironment): void {
   const { script } = jobFiles(job.folder);
   const assignments = [
-    ...Object.entries(environment.plain).map(([name, value]) => `${name}=${shellQuote(value)}`),
+    // Without the marker by which a stage's processes are found and ended: this one is its caller's.
+    ...Object.entries(environment.plain).filter(([name]) => name !== markerVariable).map(([name, value]) => `${name}=${shellQuote(value)}`),
     ...Object.keys(environment.secret).map(name => `${name}="\${${name}-}"`),
   ];
   const secrets = Object.keys(environment.secret);

@@ -1,0 +1,128 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { Leases } from '../../../src/runner/run/leases.ts';
+import { ownerState, thisProcess } from '../../../src/runner/run/owner.ts';
+import type { Key } from '../../../src/runner/store/model.ts';
+import { Gate } from '../../rig/gate.ts';
+import { startRun } from '../../rig/other-run.ts';
+import { makeProject } from '../../rig/project.ts';
+import type { TestProject } from '../../rig/project.ts';
+
+const key = 'a'.repeat(64) as Key;
+
+function gated(): { readonly project: TestProject; readonly gate: Gate } {
+  const project = makeProject('');
+  const gate = new Gate(project.root, 'g');
+  project.write('pipe.yaml', `pipeline: p\nstages:\n  s:\n    run: ${gate.wait}; echo $$ >> ${project.path('ran.txt')}; echo x > \${out.o}\n    out: { o: o.txt }\n  t:\n    run: cp \${in.o} \${out.o}\n    in: { o: s.o }\n    out: { o: t.txt }\n`);
+  return { project, gate };
+}
+
+test('two runs on one cache share a cell: the second waits, names who is at it, and takes the result', async () => {
+  const { project, gate } = gated();
+  const other = await startRun(project.root);
+  const open = await gate.reached();
+  let waiting: (() => void) | null = null;
+  const waits = new Promise<void>(resolve => void (waiting = resolve));
+  const running = project.run({ onEvent: ({ event }) => void (event === 'cell.waiting' && waiting?.()) });
+  await waits;
+  await open();
+  const outcome = await running;
+  expect(outcome.of('cell.waiting')).toMatchObject([{ cell: 's', holder: `run 1, process ${other.process.pid} on ${thisProcess().host}` }]);
+  expect(outcome.status.s).toBe('fresh');
+  expect(await other.ended).toEqual({ code: 0, signal: null });
+  expect(project.read('ran.txt').trim().split('\n')).toHaveLength(1);
+  expect(project.output('t', 'o')).toBe('x\n');
+});
+
+test('a killed run leaves nothing that needs a hand: its stage is ended, its attempt lost, its folder removed, its cell run', async () => {
+  const { project, gate } = gated();
+  const other = await startRun(project.root);
+  const started = await other.seen('cell.started');
+  await gate.arrived();
+  other.process.kill('SIGKILL');
+  await other.ended;
+  const orphans = stageProcesses(project);
+  expect(orphans.length).toBeGreaterThan(0);
+
+  const running = project.run();
+  await gate.pass();
+  const outcome = await running;
+  expect(outcome.status).toEqual({ s: 'ran', t: 'ran' });
+  expect(outcome.of('notice').map(({ text }) => text)).toEqual([`s was left unfinished by process ${other.process.pid} on ${thisProcess().host}, which is gone`]);
+  expect(stageProcesses(project)).toEqual([]);
+  expect(readdirSync(project.path('cache/work'))).toEqual([]);
+  const store = project.store();
+  expect(store.database.prepare('SELECT id, status FROM attempt ORDER BY id').all()).toEqual([{ id: started.attempt, status: 'lost' }, { id: started.attempt + 1, status: 'ran' }, { id: started.attempt + 2, status: 'ran' }]);
+  expect(store.database.prepare('SELECT * FROM lease').all()).toEqual([]);
+  store.close();
+});
+
+test('a run that is killed while another one waits for its cell is taken over at once', async () => {
+  const { project, gate } = gated();
+  const other = await startRun(project.root);
+  await gate.arrived();
+  let waiting: (() => void) | null = null;
+  const waits = new Promise<void>(resolve => void (waiting = resolve));
+  const running = project.run({ onEvent: ({ event }) => void (event === 'cell.waiting' && waiting?.()) });
+  await waits;
+  other.process.kill('SIGKILL');
+  await gate.pass();
+  const outcome = await running;
+  expect(outcome.status).toEqual({ s: 'ran', t: 'ran' });
+  expect(outcome.of('notice').map(({ text }) => text).join()).toMatch(/taken over from process \d+/);
+});
+
+test('a terminal that closes (SIGHUP) stops the stage and leaves its attempt as interrupted', async () => {
+  const { project, gate } = gated();
+  const other = await startRun(project.root);
+  await gate.reached();
+  other.process.kill('SIGHUP');
+  expect(await other.ended).toEqual({ code: 129, signal: null });
+  expect(stageProcesses(project)).toEqual([]);
+  const store = project.store();
+  expect(store.database.prepare('SELECT status FROM attempt').all()).toEqual([{ status: 'interrupted' }]);
+  store.close();
+});
+
+test('a lease is held by one, named, kept while its process lives, and cleared when it is gone', async () => {
+  const project = makeProject('stages: {}\n');
+  const store = project.store();
+  const [first, second] = [new Leases(store.database, 1), new Leases(store.database, 2)];
+  expect(first.acquire(key, 'train')).toEqual({ held: true });
+  const busy = second.acquire(key, 'train');
+  expect(busy).toMatchObject({ held: false, holder: { run: 1, cell: 'train', pid: process.pid } });
+  expect([first.holds(key), second.holds(key)]).toEqual([true, false]);
+  if (busy.held) throw new Error('held twice');
+  expect(second.judge(busy.holder)).toBe('working');
+  second.release(key);
+  expect(first.holds(key)).toBe(true);
+  store.database.prepare(`UPDATE lease SET pid_started = '1'`).run();
+  const gone = second.holder(key)!;
+  expect(second.judge(gone)).toBe('gone');
+  expect(await second.clear(gone)).toBe(true);
+  expect(await second.clear(gone)).toBe(false);
+  expect(second.acquire(key, 'train')).toEqual({ held: true });
+  second.releaseAll();
+  first.releaseAll();
+  expect(store.database.prepare('SELECT count(*) AS n FROM lease').get()).toEqual({ n: 0 });
+  store.close();
+});
+
+test('a process is known by more than its number', () => {
+  const me = thisProcess();
+  expect(ownerState(me)).toBe('alive');
+  expect(ownerState({ ...me, startTime: '1' })).toBe('dead');
+  expect(ownerState({ ...me, bootId: 'earlier' })).toBe('dead');
+  expect(ownerState({ ...me, pid: 2 ** 22 + 1 })).toBe('dead');
+  expect(ownerState({ ...me, host: 'elsewhere' })).toBe('unknown');
+});
+
+function stageProcesses(project: TestProject): string[] {
+  return readdirSync('/proc').filter(name => /^\d+$/.test(name)).filter(pid => {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`PIPE_FOLDER=${project.cache}`) && !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+    } catch {
+      return false;
+    }
+  });
+}
