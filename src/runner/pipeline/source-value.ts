@@ -9,14 +9,18 @@ import type { SourceFile } from './source-file.ts';
 /** More nodes than this through aliases is an anchor bomb, not a pipeline. */
 const maxAliasedNodes = 20_000;
 
-/** Reports syntax errors of a file, one a line. */
+/**
+ * Reports syntax errors of a file, one a line. What follows the first is mostly its consequence (an open bracket makes
+ * every later line wrong), so of the others only those stand that are recognised by themselves.
+ */
 export function reportSyntax(source: SourceFile, problems: Problems): void {
   const seenLines = new Set<number>();
   for (const issue of [...source.document.errors, ...source.document.warnings].sort((a, b) => a.pos[0] - b.pos[0])) {
     const position = spanPosition(source, issue.pos[0], issue.pos[1]);
-    if (seenLines.has(position.line)) continue;
+    const hint = syntaxHint(source, issue.code, issue.pos[0]);
+    if (seenLines.has(position.line) || (seenLines.size > 0 && hint === null)) continue;
     seenLines.add(position.line);
-    problems.add({ code: syntaxCode(issue.code), message: firstLower(issue.message), at: position, hint: syntaxHint(source, issue.code, issue.pos[0]) });
+    problems.add({ code: syntaxCode(issue.code), message: firstLower(issue.message), at: position, hint });
   }
 }
 

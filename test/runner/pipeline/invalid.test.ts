@@ -142,5 +142,11 @@ describe('invalid files', () => {
     else expect(diagnostic!.hint).toMatch(hint);
   });
 
+  test('a bracket left open is one mistake, not one for each line after it', async () => {
+    const later = Array.from({ length: 20 }, (_, i) => `  s${i}:\n    run: echo ${i}\n    out: { o: o.txt }\n`).join('');
+    const found = await mistakes(`${head}stages:\n  first: [\n    run: echo\n${later}`);
+    expect(found).toHaveLength(1);
+  });
+
   test('there are more than thirty of them', () => expect(cases.length).toBeGreaterThan(30));
 });
