@@ -50,6 +50,8 @@ describe('usage', () => {
     expect(code).toBe(0);
     for (const name of ['run', 'status', 'why', 'graph', 'logs', 'history', 'show', 'table', 'compare', 'plot', 'report', 'sql', 'get', 'validate', 'init', 'schema', 'doctor', 'accept', 'completions', 'backend', 'model']) {
       expect(stdout).toMatch(new RegExp(`^ {2}${name} +\\S`, 'm'));
+    }
+    for (const name of ['run', 'table', 'backend']) {
       const own = project.pipe([name, '--help']);
       expect([own.code, own.stderr]).toEqual([0, '']);
       expect(own.stdout).toContain(`Usage: pipe ${name}`);
@@ -91,10 +93,12 @@ describe('usage', () => {
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/\n {4}at /);
-    // The same as JSON: one object on stdout, and nothing else.
-    const asJson = project.pipe([...args, '--json']);
-    expect([asJson.code, asJson.stderr]).toEqual([2, '']);
-    expect(lines(asJson.stdout)).toEqual([expect.objectContaining({ event: 'error', exitCode: 2, message: expect.any(String) as string })]);
+  });
+
+  test.each([[['rnu']], [['run', '-j', '0']], [['status', 'fti']], [['sql', 'delete from run']], [['model', 'zz9']]])('%j --json is one object on stdout, and nothing else', args => {
+    const { code, stdout, stderr } = project.pipe([...args, '--json']);
+    expect([code, stderr]).toEqual([2, '']);
+    expect(lines(stdout)).toEqual([expect.objectContaining({ event: 'error', exitCode: 2, message: expect.any(String) as string })]);
   });
 
   test('colours only where they are wanted', () => {
