@@ -43,11 +43,11 @@ export class ManifestReader {
   readonly #settings = new Map<CellSettings, readonly ManifestPart[]>();
   readonly #interpreters = new Map<string, string>();
   readonly #shared = new WeakMap<object, JsonObject>();
-  readonly #nodes: TreeNodes | undefined;
+  /** Nodes of the folders and globs that were read. */
+  readonly nodes: TreeNodes = new Map();
 
-  constructor(context: ManifestContext, nodes?: TreeNodes) {
+  constructor(context: ManifestContext) {
     this.#context = context;
-    this.#nodes = nodes;
   }
 
   closureOf(cell: Cell): Closure | null {
@@ -66,7 +66,7 @@ export class ManifestReader {
     const id = `${input.glob ? 'g' : 'p'}${input.path}`;
     let content = this.#paths.get(id);
     if (content === undefined) {
-      content = readPathInput(input, this.#context.graph.root, this.#context.store.stats, this.#nodes);
+      content = readPathInput(input, this.#context.graph.root, this.#context.store.stats, this.nodes);
       this.#paths.set(id, content);
     }
     return content;

@@ -23,8 +23,8 @@ export interface PathContent {
  * The content of a path input as it is now. A file's or folder's digest covers its name, as an artefact's does; a
  * glob's the sorted names relative to the project and what each file holds.
  */
-export function readPathInput(input: PathInput, root: string, stats: StatCache, nodes?: TreeNodes): PathContent {
-  const keep = nodes === undefined ? undefined : (digest: Buffer, node: Buffer): void => void nodes.set(digest.toString('hex'), node);
+export function readPathInput(input: PathInput, root: string, stats: StatCache, nodes: TreeNodes): PathContent {
+  const keep = (digest: Buffer, node: Buffer): void => void nodes.set(digest.toString('hex'), node);
   if (input.glob) return readGlob(input.path, root, stats, keep);
   const path = absolutePath(input, root);
   const type = stats.typeOf(path);
@@ -43,7 +43,7 @@ export function absolutePath(input: PathInput, root: string): string {
   return isAbsolute(input.path) ? input.path : resolve(root, input.path);
 }
 
-function readGlob(pattern: string, root: string, stats: StatCache, keep?: (digest: Buffer, node: Buffer) => void): PathContent {
+function readGlob(pattern: string, root: string, stats: StatCache, keep: (digest: Buffer, node: Buffer) => void): PathContent {
   const node = new NodeWriter();
   const paths = findFiles(root, pattern);
   for (const path of paths) {
@@ -52,7 +52,7 @@ function readGlob(pattern: string, root: string, stats: StatCache, keep?: (diges
     node.add(file.type, bytePath(path), file.digest);
   }
   const digest = node.digest();
-  keep?.(digest, node.bytes());
+  keep(digest, node.bytes());
   const hex = digest.toString('hex');
   return { value: { type: 'glob', digest: hex, tree: hex, files: paths.length }, missing: paths.length === 0 };
 }

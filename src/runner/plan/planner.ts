@@ -60,7 +60,9 @@ export function contextOf(plan: Plan): PlanContext {
  */
 export function makePlan(options: PlanOptions): Plan {
   const planner = new Planner(options);
-  const plan = planner.plan();
+  // One read transaction: outside of one, each of tens of thousands of look-ups would lock and unlock the database.
+  const plan = options.store.database.transaction(() => planner.plan())();
+  options.store.stats.flush();
   contexts.set(plan, planner.context);
   return plan;
 }
@@ -117,7 +119,6 @@ class Planner {
     // nearly always after the second round.
     do this.#decide();
     while (this.#spreadDemand());
-    this.#store.stats.flush();
     const selected = new Set<number>();
     for (let cell = 0; cell < this.#demanded.length; cell++) if (this.#demanded[cell] === 1) selected.add(cell);
     this.#refuseMissing(selected);

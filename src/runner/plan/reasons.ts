@@ -1,7 +1,6 @@
 /** Typed reasons: what differs between two manifests of a cell. */
 import { canonicalJson } from '../store/canonical-json.ts';
-import { readNode } from '../store/merkle.ts';
-import type { NodeEntry } from '../store/merkle.ts';
+import { NodeReader } from '../store/merkle.ts';
 import { shownPath } from '../store/file-bytes.ts';
 import type { Json, JsonObject } from '../json.ts';
 import type { Cell, Origin, StageDefinition } from '../pipeline/model.ts';
@@ -69,7 +68,7 @@ function partReasons(context: ReasonContext, cell: Cell, stage: StageDefinition,
   if (part.startsWith('in.')) {
     const input = cell.inputs[part.slice(3)];
     if (input?.kind === 'path') {
-      const files = inputFileReasons(context.store, part.slice(3), before.value, after.value, input.path);
+      const files = inputFileReasons(context, part.slice(3), before.value, after.value, input.path);
       if (files !== null) return files;
     }
     if (input?.kind === 'output') return [{ kind: 'upstream', input: part.slice(3), cell: input.cell }];
@@ -105,7 +104,7 @@ function gatherReasons(input: string, items: readonly { readonly cell: number }[
 }
 
 /** The files that differ, by walking the two trees where their digests do; null when the old tree is not known. */
-function inputFileReasons(store: Store, input: string, before: Json, after: Json, path: string): Reason[] | null {
+function inputFileReasons({ store, reader }: ReasonContext, input: string, before: Json, after: Json, path: string): Reason[] | null {
   const old = before as JsonObject;
   const now = after as JsonObject;
   if (old['type'] !== now['type']) return null;
@@ -113,7 +112,7 @@ function inputFileReasons(store: Store, input: string, before: Json, after: Json
   if (typeof old['tree'] !== 'string' || typeof now['tree'] !== 'string') return null;
   const prefix = now['type'] === 'glob' ? '' : `${path.replace(/\/+$/, '')}/`;
   const reasons: Reason[] = [];
-  const nodeOf = nodeReader(store);
+  const nodeOf = nodeReader(store, reader.nodes);
   const known = compareTrees(nodeOf, old['tree'], now['tree'], prefix, (file, change) => reasons.push({ kind: 'input-changed', input, file, change }));
   return known && reasons.length > 0 ? reasons : null;
 }
@@ -126,24 +125,40 @@ export function nodeReader(store: Store, extra?: ReadonlyMap<string, Buffer>): N
 
 type Change = 'edited' | 'added' | 'removed';
 
-/** False when a node of either tree is not known. */
+/**
+ * Walks two trees where their digests differ, both in order of name. False when a node of either is not known.
+ * Equal entries are passed by comparing their bytes: a folder may have a hundred thousand.
+ */
 export function compareTrees(nodeOf: NodeOf, before: string, after: string, prefix: string, found: (file: string, change: Change) => void): boolean {
   if (before === after) return true;
   const oldNode = nodeOf(before);
   const newNode = nodeOf(after);
   if (oldNode === null || newNode === null) return false;
-  const old = new Map<string, NodeEntry>();
-  for (const entry of readNode(oldNode)) old.set(entry.name, entry);
   let known = true;
-  for (const entry of readNode(newNode)) {
-    const previous = old.get(entry.name);
-    old.delete(entry.name);
-    const name = prefix + shownPath(entry.name);
-    if (previous === undefined) found(name, 'added');
-    else if (previous.type === 'd' && entry.type === 'd') known = compareTrees(nodeOf, previous.digest, entry.digest, `${name}/`, found) && known;
-    else if (previous.type !== entry.type || previous.digest !== entry.digest) found(name, 'edited');
+  const old = new NodeReader(oldNode);
+  const now = new NodeReader(newNode);
+  while (!old.done || !now.done) {
+    if (old.equals(now)) {
+      old.next();
+      now.next();
+      continue;
+    }
+    const previous = old.done ? null : old.entry();
+    const entry = now.done ? null : now.entry();
+    if (entry === null || (previous !== null && previous.name < entry.name)) {
+      found(prefix + shownPath(previous!.name), 'removed');
+      old.next();
+    } else if (previous === null || entry.name < previous.name) {
+      found(prefix + shownPath(entry.name), 'added');
+      now.next();
+    } else {
+      const name = prefix + shownPath(entry.name);
+      if (previous.type === 'd' && entry.type === 'd') known = compareTrees(nodeOf, previous.digest, entry.digest, `${name}/`, found) && known;
+      else found(name, 'edited');
+      old.next();
+      now.next();
+    }
   }
-  for (const name of old.keys()) found(prefix + shownPath(name), 'removed');
   return known;
 }
 

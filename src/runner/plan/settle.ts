@@ -45,8 +45,8 @@ export function settle(plan: Plan, index: number, outputsOf: OutputsOf): Settled
   const { store, graph } = context;
   const cell = graph.cells[index]!;
   const planned = plan.cells[index]!;
-  const nodes: TreeNodes = new Map();
-  const reader = new ManifestReader(context, nodes);
+  const reader = new ManifestReader(context);
+  const { nodes } = reader;
   let sound = !cell.settings.always;
   const inputValue = (producer: number, output: string): Json => {
     const outputs = outputsOf(producer);
@@ -93,8 +93,8 @@ export function settle(plan: Plan, index: number, outputsOf: OutputsOf): Settled
 export function changedInputs(snapshot: InputSnapshot): string[] {
   const context = contextOf(snapshot.plan);
   const cell = context.graph.cells[snapshot.cell]!;
-  const nodes: TreeNodes = new Map();
-  const reader = new ManifestReader(context, nodes);
+  const reader = new ManifestReader(context);
+  const { nodes } = reader;
   const changed: string[] = [];
   for (const { name, value } of snapshot.inputs) {
     const input = cell.inputs[name];

@@ -68,7 +68,7 @@ export class ArtefactStore {
     try {
       const measured = measure(path, artefact.name);
       if (measured.artefact.digest !== artefact.digest) return 'damaged';
-      if (this.#writable) this.#record(measured);
+      this.#renew(measured);
       return 'here';
     } catch (error) {
       // Unreadable, a foreign kind of file, a link that leaves: not what was committed.
@@ -141,9 +141,13 @@ export class ArtefactStore {
   }
 
   #unchanged(path: string, recorded: Buffer): boolean {
+    const root = bytePath(path);
+    const top = entryStat(root);
+    if (top === null) return false;
+    const only = StatRow.matchesOnly(recorded, top);
+    if (only !== null) return only;
     const row = StatRow.unpack(recorded);
     if (row === null) return false;
-    const root = bytePath(path);
     return row.names.every((relative, place) => {
       const stat = entryStat(relative === '' ? root : `${root}/${relative}`);
       return stat !== null && row.matches(place, stat);
@@ -160,6 +164,16 @@ export class ArtefactStore {
          ON CONFLICT (digest) DO UPDATE SET state = 'here', stat = excluded.stat`,
       )
       .run(artefact.digest, artefact.name, artefact.type, artefact.size, artefact.files, Date.now(), builder.finish().pack());
+  }
+
+  /** New stats of an artefact that was touched. A reader whose snapshot is old cannot write them: then it is read again. */
+  #renew(measured: Measured): void {
+    if (!this.#writable) return;
+    try {
+      this.#record(measured);
+    } catch (error) {
+      if (errorCode(error)?.startsWith('SQLITE_BUSY') !== true) throw error;
+    }
   }
 
   /** Renames the holder to its place; what is there already wins if it is whole. */

@@ -48,18 +48,45 @@ export interface NodeEntry {
   readonly digest: Digest;
 }
 
-export function* readNode(node: Uint8Array): Generator<NodeEntry> {
-  const buffer = Buffer.from(node.buffer, node.byteOffset, node.byteLength);
-  for (let at = 0; at < buffer.length; ) {
-    const length = buffer.readUInt32LE(at + 1);
-    const end = at + 5 + length;
-    yield {
-      type: String.fromCharCode(buffer[at]!) as EntryType,
-      name: buffer.toString('latin1', at + 5, end),
-      digest: buffer.toString('hex', end, end + 32) as Digest,
-    };
-    at = end + 32;
+/** Reads a node entry by entry. */
+export class NodeReader {
+  readonly #buffer: Buffer;
+  #at = 0;
+
+  constructor(node: Uint8Array) {
+    this.#buffer = Buffer.from(node.buffer, node.byteOffset, node.byteLength);
   }
+
+  get done(): boolean {
+    return this.#at >= this.#buffer.length;
+  }
+
+  next(): void {
+    this.#at = this.#end();
+  }
+
+  entry(): NodeEntry {
+    const end = this.#end();
+    return {
+      type: String.fromCharCode(this.#buffer[this.#at]!) as EntryType,
+      name: this.#buffer.toString('latin1', this.#at + 5, end - 32),
+      digest: this.#buffer.toString('hex', end - 32, end) as Digest,
+    };
+  }
+
+  /** Whether both stand before the same entry. */
+  equals(other: NodeReader): boolean {
+    if (this.done || other.done) return false;
+    return this.#buffer.compare(other.#buffer, other.#at, other.#end(), this.#at, this.#end()) === 0;
+  }
+
+  #end(): number {
+    return this.#at + 5 + this.#buffer.readUInt32LE(this.#at + 1) + 32;
+  }
+}
+
+export function* readNode(node: Uint8Array): Generator<NodeEntry> {
+  for (const reader = new NodeReader(node); !reader.done; reader.next()) yield reader.entry();
 }
 
 /** Digest of a named thing: what an artefact, or one input of the project, is known by. */

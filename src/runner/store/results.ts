@@ -286,7 +286,12 @@ export class Results {
     return this.#prepare<[string], { entries: Buffer }>('SELECT entries FROM tree_node WHERE digest = ?').get(digest)?.entries ?? null;
   }
 
+  /** Two different results under one plan key, as of a stage that is not deterministic: then it stands for neither. */
   #putRecord(record: ResultRecord): void {
+    if (record.kind === 'plan') {
+      const other = this.lookup(record.key);
+      if (other !== null && !sameOutputs(other.outputs, record.outputs)) return this.removeRecord(record.key);
+    }
     this.#prepare('INSERT OR REPLACE INTO record (key, kind, attempt, outputs, accepted) VALUES (?, ?, ?, ?, ?)').run(
       record.key, record.kind, record.attempt, JSON.stringify(record.outputs), record.accepted,
     );
@@ -321,6 +326,11 @@ export function toPart(row: { readonly part: string; readonly value: string; rea
 
 function toRecord(row: RecordRow): ResultRecord {
   return { ...row, outputs: JSON.parse(row.outputs) as Outputs };
+}
+
+function sameOutputs(a: Outputs, b: Outputs): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every(name => a[name]!.digest === b[name]?.digest);
 }
 
 function kindOf(value: number): 'finite' | 'nan' | 'inf' | '-inf' {

@@ -67,6 +67,15 @@ export class StatRow {
     return packed;
   }
 
+  /** A packed row of one nameless file against its stat, without unpacking it; null when it is not such a row. */
+  static matchesOnly(packed: Buffer, stat: BigIntStats): boolean | null {
+    if (packed.length !== 16 + fields * 8 + 32 || packed.readUInt32LE(0) !== version || packed.readUInt32LE(4) !== 1 || packed.readUInt32LE(8) !== 0) return null;
+    return (
+      packed.readBigInt64LE(16) === stat.size && packed.readBigInt64LE(24) === stat.mtimeNs &&
+      packed.readBigInt64LE(32) === stat.ctimeNs && packed.readBigInt64LE(40) === stat.ino
+    );
+  }
+
   /** Null for a row that another version of the program wrote, or a damaged one: it is then made anew. */
   static unpack(packed: Buffer): StatRow | null {
     if (packed.length < 12 || packed.readUInt32LE(0) !== version) return null;
