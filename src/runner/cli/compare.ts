@@ -6,7 +6,7 @@ import { attemptOf, flatten, metricValues, resultRows } from '../report/result-r
 import { attemptsOfRun, findRun, lastMetricsOf } from '../store/history.ts';
 import { openStore } from '../store/store.ts';
 import type { Store } from '../store/store.ts';
-import { formatNumber } from '../ui/format.ts';
+import { formatNumber, formatValue } from '../ui/format.ts';
 import { makeStyle } from '../ui/style.ts';
 import { terminalFacts } from '../ui/terminal.ts';
 import { textTable } from '../ui/text-table.ts';
@@ -138,7 +138,8 @@ function printLines(a: Side, b: Side, lines: readonly Line[], context: CliContex
     return;
   }
   const short = (value: Json | undefined): Json | undefined =>
-    typeof value === 'string' ? (/^[0-9a-f]{64}$/.test(value) ? value.slice(0, 10) : cut(value.replaceAll('\n', '⏎'), 40)) : value;
+    value === undefined || typeof value === 'number' ? value
+      : typeof value === 'string' && /^[0-9a-f]{64}$/.test(value) ? value.slice(0, 10) : cut(formatValue(value).replaceAll('\n', '⏎'), 48);
   context.stdout.write(textTable({
     columns: ['', a.title, b.title, 'difference'],
     rows: lines.map(line => [line.what, text(short(line.a)), text(short(line.b)), line.difference === null || line.difference === 0 ? undefined : signed(line.difference)]),

@@ -79,8 +79,25 @@ const shortExponent = (text: string): string => text.replace(/\.?0*e\+?/, 'e');
 export function formatValue(value: Json): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'number') return shortestNumber(value);
-  if (Array.isArray(value)) return `[${value.map(formatValue).join(', ')}]`;
+  if (Array.isArray(value)) return commandText(value) ?? `[${value.map(formatValue).join(', ')}]`;
   return JSON.stringify(value);
+}
+
+/** A command as fingerprints hold it, texts with `{ in }` and `{ out }` between, as it was written; null for any other list. */
+function commandText(parts: readonly Json[]): string | null {
+  let text = '';
+  let places = 0;
+  for (const part of parts) {
+    if (typeof part === 'string') text += part;
+    else {
+      const entries = part !== null && typeof part === 'object' && !Array.isArray(part) ? Object.entries(part) : [];
+      const [name, target] = entries[0] ?? [];
+      if (entries.length !== 1 || (name !== 'in' && name !== 'out') || typeof target !== 'string') return null;
+      text += `\${${name}.${target}}`;
+      places++;
+    }
+  }
+  return places > 0 ? text : null;
 }
 
 /** The date and time of day on this machine's clock: `2026-03-04 15:06:07`. */

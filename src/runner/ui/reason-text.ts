@@ -1,5 +1,5 @@
 /** A typed reason as one line of text. */
-import type { Json } from '../json.ts';
+import type { Json, JsonObject } from '../json.ts';
 import type { CellGraph, Origin, Position } from '../pipeline/model.ts';
 import type { Reason } from '../plan/model.ts';
 import { formatValue } from './format.ts';
@@ -64,8 +64,14 @@ function valueText(value: Json): string {
   return /^[0-9a-f]{64}$/.test(text) ? text.slice(0, 10) : text;
 }
 
-/** `before → after`; of long texts only the part around the first difference. */
+/** `before → after`; of maps only the entries that differ, of long texts only the part around the first difference. */
 function changeText(before: Json, after: Json): string {
+  if (isMap(before) && isMap(after)) {
+    const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(name => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+    const own = (map: JsonObject, name: string): Json => map[name] ?? 'none';
+    if (names.length === 1 && names[0] !== undefined) return changeText(own(before, names[0]), own(after, names[0]));
+    if (names.length > 1) return names.slice(0, 3).map(name => `${name} ${changeText(own(before, name), own(after, name))}`).join(', ') + (names.length > 3 ? ' …' : '');
+  }
   const [a, b] = [valueText(before), valueText(after)];
   if (a.length <= longest && b.length <= longest) return `${a} → ${b}`;
   let same = 0;
@@ -74,6 +80,8 @@ function changeText(before: Json, after: Json): string {
   const part = (text: string): string => (from > 0 ? '…' : '') + cut(text.slice(from), longest);
   return `${part(a)} → ${part(b)}`;
 }
+
+const isMap = (value: Json): value is JsonObject => value !== null && typeof value === 'object' && !Array.isArray(value);
 
 function places(origins: readonly Origin[], context: ReasonContext): string {
   const texts = origins.flatMap(origin => {

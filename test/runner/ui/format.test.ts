@@ -23,6 +23,7 @@ describe('format', () => {
 
   test('values are shown as people write them', () => {
     expect([formatValue('d32l2'), formatValue(1e9), formatValue(true), formatValue([1e10, 'a'])]).toEqual(['d32l2', '1e9', 'true', '[1e10, a]']);
+    expect(formatValue(['cat ', { in: 'x' }, ' > ', { out: 'y' }])).toBe('cat ${in.x} > ${out.y}');
     expect([plural(1, 'cell'), plural(0, 'cell'), plural(4645, 'image')]).toEqual(['1 cell', '0 cells', '4,645 images']);
   });
 });
