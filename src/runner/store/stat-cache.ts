@@ -5,7 +5,8 @@
 import { lstatSync, realpathSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import type { Database, Statement } from 'better-sqlite3';
-import { bytePath, errorCode, fileTrouble, fsPath, hashFile, isExecutable } from './file-bytes.ts';
+import { PipeError } from '../diagnostic.ts';
+import { bytePath, errorCode, fileTrouble, fsPath, hashFile, isExecutable, shownPath } from './file-bytes.ts';
 import { hashTree } from './merkle.ts';
 import type { EntryType, TreeFacts } from './merkle.ts';
 import { StatRow, StatRowBuilder, racyWindow } from './stat-row.ts';
@@ -206,6 +207,12 @@ export class StatCache {
     try {
       return realpathSync.native(fsPath(bytes), 'latin1');
     } catch (error) {
+      const code = errorCode(error);
+      if (code === 'ENOENT' || code === 'ELOOP' || code === 'ENOTDIR') {
+        throw new PipeError(`the symbolic link ${shownPath(bytes)} leads nowhere`, {
+          exitCode: 1, code: 'dangling-link', hint: 'make what it points at, or leave it out of the inputs', cause: error,
+        });
+      }
       throw fileTrouble(bytes, error);
     }
   }

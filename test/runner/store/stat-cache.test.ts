@@ -129,6 +129,8 @@ test('the executable bit is part of a file, and a link to a file or folder is fo
   symlinkSync(setup.folder, `${setup.folder}-link`);
   expect(cache.folder(`${setup.folder}-link`).digest).toEqual(cache.folder(setup.folder).digest);
   expect(cache.typeOf(`${setup.folder}-link`)).toBe('d');
+  symlinkSync('nothing', `${setup.folder}-dangling`);
+  expect(() => cache.file(`${setup.folder}-dangling`)).toThrow('-dangling leads nowhere');
 });
 
 test('a row survives packing, odd names included, and a damaged one is refused', () => {
