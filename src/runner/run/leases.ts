@@ -2,7 +2,7 @@
  * Leases on action keys, so that two runs on one cache share work and nobody ever needs to unlock anything. A lease
  * belongs to a process, shows by its heartbeat that this still works, and is taken over when the process is gone.
  */
-import type { Database } from 'better-sqlite3';
+import type { Database, Statement } from 'better-sqlite3';
 import type { Key } from '../store/model.ts';
 import { describeOwner, ownerState, thisProcess } from './owner.ts';
 import type { Owner } from './owner.ts';
@@ -50,9 +50,18 @@ export class Leases {
   readonly #watched = new Map<Key, { heartbeat: number; since: number }>();
   #timer: NodeJS.Timeout | null = null;
 
+  readonly #select: Statement<[string], LeaseRow>;
+  readonly #add: Statement;
+  readonly #describe: Statement;
+  readonly #drop: Statement;
+
   constructor(database: Database, run: number) {
     this.#database = database;
     this.#run = run;
+    this.#select = database.prepare('SELECT * FROM lease WHERE key = ?');
+    this.#add = database.prepare('INSERT INTO lease (key, run, cell, host, pid, boot, pid_started, acquired_at, heartbeat_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    this.#describe = database.prepare('UPDATE lease SET attempt = ?, processes = ? WHERE key = ? AND run = ?');
+    this.#drop = database.prepare('DELETE FROM lease WHERE key = ? AND run = ? AND pid = ? AND host = ?');
   }
 
   /** Takes the lease, or names who holds it. */
@@ -69,7 +78,7 @@ export class Leases {
   }
 
   holder(key: Key): LeaseHolder | null {
-    const row = this.#database.prepare<[string], LeaseRow>('SELECT * FROM lease WHERE key = ?').get(key);
+    const row = this.#select.get(key);
     return row === undefined ? null : toHolder(row);
   }
 
@@ -118,7 +127,7 @@ export class Leases {
 
   /** Writes down what is being run under the lease; to be called in the transaction that begins the attempt. */
   attach(key: Key, attempt: number, trees: readonly LeasedTree[]): void {
-    this.#database.prepare('UPDATE lease SET attempt = ?, processes = ? WHERE key = ? AND run = ?').run(attempt, JSON.stringify(trees), key, this.#run);
+    this.#describe.run(attempt, JSON.stringify(trees), key, this.#run);
   }
 
   /** Whether it is still ours: a commit asks in its own transaction. */
@@ -132,7 +141,7 @@ export class Leases {
     this.#held.delete(key);
     if (this.#held.size === 0) this.#stop();
     const { host, pid } = thisProcess();
-    this.#database.prepare('DELETE FROM lease WHERE key = ? AND run = ? AND pid = ? AND host = ?').run(key, this.#run, pid, host);
+    this.#drop.run(key, this.#run, pid, host);
   }
 
   releaseAll(): void {
@@ -141,9 +150,7 @@ export class Leases {
 
   #insert(key: Key, cell: string): void {
     const { host, pid, bootId, startTime } = thisProcess();
-    this.#database
-      .prepare('INSERT INTO lease (key, run, cell, host, pid, boot, pid_started, acquired_at, heartbeat_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
-      .run(key, this.#run, cell, host, pid, bootId, startTime, Date.now(), Date.now());
+    this.#add.run(key, this.#run, cell, host, pid, bootId, startTime, Date.now(), Date.now());
   }
 
   #keep(key: Key): void {

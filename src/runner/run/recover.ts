@@ -1,6 +1,5 @@
 /** What an earlier run that ended badly has left: leases, attempts, process trees, work folders. Done at the start of each run. */
-import { existsSync, readdirSync } from 'node:fs';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Store } from '../store/store.ts';
 import type { Leases } from './leases.ts';
@@ -43,7 +42,7 @@ async function clearFolders(store: Store, working: ReadonlySet<number>): Promise
   for (const name of stale) {
     const folder = join(work, name);
     if (busy.has(folder)) await endTree({ folder, root: null, seen: new Map() });
-    removeWorkFolder(folder);
+    await removeWorkFolder(folder);
   }
 }
 
@@ -62,11 +61,11 @@ function markedFolders(work: string): Set<string> {
   return found;
 }
 
-/** Folders that earlier, failed attempts at the same key have left: the newest is enough. */
-export function dropEarlierFolders(cache: string, key: string, except?: string): void {
+/** Folders of all attempts at a key: once it is done, nobody needs to enter them. */
+export async function dropEarlierFolders(cache: string, key: string): Promise<void> {
   const work = join(cache, 'work');
   const prefix = `${key.slice(0, 12)}-`;
-  for (const name of folderNames(work)) if (name.startsWith(prefix) && name !== except) removeWorkFolder(join(work, name));
+  for (const name of folderNames(work)) if (name.startsWith(prefix)) await removeWorkFolder(join(work, name));
 }
 
 function folderNames(work: string): string[] {

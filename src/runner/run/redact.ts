@@ -12,7 +12,8 @@ export type Redact = (text: string) => string;
 export function secretValues(names: readonly string[], environment: Readonly<Record<string, string | undefined>>): string[] {
   const values = names.flatMap(name => {
     const value = environment[name];
-    return value === undefined ? [] : [value, ...value.split('\n')];
+    // As it is, line by line, and as it stands in JSON.
+    return value === undefined ? [] : [value, ...value.split('\n'), JSON.stringify(value).slice(1, -1)];
   });
   return [...new Set(values.map(value => value.trim()))].filter(value => value.length >= shortest).sort((a, b) => b.length - a.length);
 }

@@ -23,7 +23,7 @@ import type { ReadingAttempt, RunContext } from './run-context.ts';
 import { givenEnvironment } from './stage-environment.ts';
 import type { Held } from './resources.ts';
 import { dropEarlierFolders } from './recover.ts';
-import { createWorkFolder, outputPaths, removeWorkFolder } from './work-folder.ts';
+import { createWorkFolder, outputPaths } from './work-folder.ts';
 
 export interface AttemptRequest {
   readonly cell: Cell;
@@ -65,11 +65,12 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   const started = performance.now();
   const environment = givenEnvironment(cell.settings.env, context.environment);
   const redact = redactor(secretValues(Object.keys(environment.secret), environment.secret));
-  const { attempt, folder, log } = begin(context, request, stage);
+  const startedAt = Date.now();
+  const { attempt, folder, log } = begin(context, request, stage, startedAt);
   const recorder = new AttemptRecorder(store.results, attempt, cell.id, emit);
   const reading: ReadingAttempt = { artefacts: inputArtefacts(request.inputs), damaged: null };
   context.reading.set(attempt, reading);
-  emit({ event: 'cell.started', cell: cell.id, stage, attempt, try: request.try, host: hostname(), cpu: held.cpu, gpus: held.gpus, log, at: Date.now() });
+  emit({ event: 'cell.started', cell: cell.id, stage, attempt, try: request.try, host: hostname(), cpu: held.cpu, gpus: held.gpus, log, at: startedAt });
 
   let outcome: JobOutcome | null = null;
   let ending: Ending;
@@ -93,11 +94,13 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   }
   const durationMs = Math.round(performance.now() - started);
   if (held.gpus.length > 0) context.countGpuTime(held.gpuShare < 1 ? held.gpuShare : held.gpus.length, durationMs);
-  const end = finish(context, request, attempt, outcome, ending, recorder);
+  if (ending.status !== 'ran' && (ending.status !== 'failed' || ending.cause !== 'exit')) sayInLog(log, `[pipe] ${ending.status}: ${redact(ending.message)}`);
+  // By a steady clock: the wall clock may have been set back meanwhile.
+  const end = finish(context, request, { attempt, endedAt: startedAt + durationMs, outcome }, ending, recorder);
   const common = { attempt, durationMs, summary: recorder.summary, log, folder };
   switch (end.status) {
     case 'ran':
-      settleDown(context, cell, key, folder, end.outputs);
+      settleDown(context, cell, key, end.outputs);
       return { ...common, ...end };
     case 'failed':
       return { ...common, ...end, exitCode: outcome?.exitCode ?? null, tail: logTail(log, 20).map(redact) };
@@ -106,13 +109,13 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   }
 }
 
-function begin(context: RunContext, { cell, settled }: AttemptRequest, stage: string): { attempt: number; folder: string; log: string } {
+function begin(context: RunContext, { cell, settled }: AttemptRequest, stage: string, startedAt: number): { attempt: number; folder: string; log: string } {
   const { store, graph, plan, run, leases } = context;
   const key = settled.actionKey;
   return store.database.transaction(() => {
     const attempt = store.results.beginAttempt({
       run, pipeline: graph.pipeline, stage, cell: cell.id, point: cell.point, params: cell.with, planKey: plan.cells[cell.index]!.planKey,
-      actionKey: key, manifest: settled.manifest, host: hostname(), startedAt: Date.now(), log: '', platform: context.platformOf(cell.index),
+      actionKey: key, manifest: settled.manifest, host: hostname(), startedAt, log: '', platform: context.platformOf(cell.index),
     });
     const folder = join(store.cache, 'work', `${key.slice(0, 12)}-${attempt}`);
     const log = join(store.cache, 'logs', `${attempt}-${key.slice(0, 8)}.log`);
@@ -196,7 +199,9 @@ function findDamage(context: RunContext, attempt: number, reading: ReadingAttemp
 type Finished = Ending | { readonly status: 'lost'; readonly message: string };
 
 /** The one transaction that makes it so; before it nothing of the attempt counts, after it all of it does. */
-function finish(context: RunContext, request: AttemptRequest, attempt: number, outcome: JobOutcome | null, ending: Ending, recorder: AttemptRecorder): Finished {
+function finish(
+  context: RunContext, request: AttemptRequest, { attempt, endedAt, outcome }: { attempt: number; endedAt: number; outcome: JobOutcome | null }, ending: Ending, recorder: AttemptRecorder,
+): Finished {
   const { store, leases } = context;
   const key = request.settled.actionKey;
   return store.database.transaction((): Finished => {
@@ -206,7 +211,7 @@ function finish(context: RunContext, request: AttemptRequest, attempt: number, o
     store.results.finishAttempt(
       attempt,
       {
-        status: ending.status, endedAt: Date.now(), cpuSeconds: outcome?.cpuSeconds ?? null, peakMemoryBytes: outcome?.peakMemoryBytes ?? null,
+        status: ending.status, endedAt, cpuSeconds: outcome?.cpuSeconds ?? null, peakMemoryBytes: outcome?.peakMemoryBytes ?? null,
         gpu: outcome?.gpu ?? null, exitCode: outcome?.exitCode ?? null, signal: outcome?.signal ?? null,
         cause: ending.status === 'failed' ? ending.cause : ending.status === 'interrupted' ? 'cancelled' : null,
         message: ending.status === 'ran' ? null : ending.message, resumedFromStep: recorder.resumed,
@@ -215,7 +220,7 @@ function finish(context: RunContext, request: AttemptRequest, attempt: number, o
       ran === null ? null : ran.outputs,
     );
     if (ran !== null) {
-      store.database.prepare('DELETE FROM checkpoint WHERE key = ?').run(key);
+      if (request.cell.settings.checkpoint) store.database.prepare('DELETE FROM checkpoint WHERE key = ?').run(key);
       leases.release(key);
     }
     return ending;
@@ -223,10 +228,9 @@ function finish(context: RunContext, request: AttemptRequest, attempt: number, o
 }
 
 /** What follows a commit and may be done again by the next run if this one ends here. */
-function settleDown(context: RunContext, cell: Cell, key: string, folder: string, outputs: Outputs): void {
+function settleDown(context: RunContext, cell: Cell, key: string, outputs: Outputs): void {
   makeVisible(context, cell, outputs);
-  removeWorkFolder(folder);
-  dropEarlierFolders(context.store.cache, key);
+  context.inBackground(dropEarlierFolders(context.store.cache, key));
   if (cell.settings.checkpoint) rmSync(join(context.store.cache, 'checkpoints', key), { recursive: true, force: true });
 }
 
@@ -239,6 +243,15 @@ export function makeVisible(context: RunContext, cell: Cell, outputs: Outputs): 
     publishOutputs(context.store, context.graph, cell, shown);
   } catch (error) {
     context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `outputs could not be shown: ${error instanceof Error ? error.message : String(error)}` });
+  }
+}
+
+/** The log may be what the trouble is about. */
+function sayInLog(log: string, text: string): void {
+  try {
+    appendToLog(log, text);
+  } catch {
+    // it is told by an event, too
   }
 }
 

@@ -31,6 +31,8 @@ export interface RunContext {
   readonly verified: Set<Digest>;
   /** Attempts of this run that are reading artefacts now: those of a damaged one are tainted. */
   readonly reading: Map<number, ReadingAttempt>;
+  /** Work that nobody waits for but the end of the run; its failure is told and harms nothing. */
+  readonly inBackground: (work: Promise<void>) => void;
   /** Called once when a stage begins to use GPUs and once when it ends, for the budget. */
   readonly countGpuTime: (gpus: number, ms: number) => void;
 }

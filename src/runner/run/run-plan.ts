@@ -63,11 +63,13 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   const leases = new Leases(store.database, run);
   const budget = new Budget(options.budget);
   const results: (CellResult | null)[] = plan.graph.cells.map(() => null);
-  const context = contextOf(options, { run, leases, machine, budget, results });
+  const background = new Set<Promise<void>>();
+  const context = contextOf(options, { run, leases, machine, budget, results, background });
   const scheduler = new Scheduler(context, results, { jobs: options.jobs, keepGoing: options.keepGoing, budget });
   try {
     for (const text of toRun.length === 0 ? [] : await recover(store, leases)) emit({ event: 'notice', level: 'warning', text });
     await scheduler.run();
+    await Promise.all(background);
   } finally {
     leases.releaseAll();
   }
@@ -98,7 +100,7 @@ function emitPlanned({ plan, emit }: RunPlanOptions, run: number): void {
 
 function contextOf(
   options: RunPlanOptions,
-  parts: { run: number; leases: Leases; machine: Machine; budget: Budget; results: readonly (CellResult | null)[] },
+  parts: { run: number; leases: Leases; machine: Machine; budget: Budget; results: readonly (CellResult | null)[]; background: Set<Promise<void>> },
 ): RunContext {
   const { plan, store, platform, environment = process.env } = options;
   const { graph } = plan;
@@ -111,6 +113,12 @@ function contextOf(
     resultOf: cell => parts.results[cell] ?? (plan.selected.has(cell) ? null : plannedResult(plan, cell)),
     verified: new Set(),
     reading: new Map(),
+    inBackground(work) {
+      const known = work
+        .catch((error: unknown) => options.emit({ event: 'notice', level: 'warning', text: error instanceof Error ? error.message : String(error) }))
+        .finally(() => parts.background.delete(known));
+      parts.background.add(known);
+    },
     countGpuTime: (gpus, ms) => parts.budget.countGpuTime(gpus, ms),
   };
 }

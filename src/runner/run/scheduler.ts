@@ -85,8 +85,10 @@ export class Scheduler {
     const onAbort = (): void => this.#stopStarting('the run was interrupted');
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) this.#stop = 'the run was interrupted';
+    // Those that wait for nothing, before settled cells make others arrive: none may arrive twice.
+    const first = [...plan.selected].filter(cell => this.#open[cell] === 0);
     this.#takePlanned();
-    for (const cell of plan.selected) if (this.#results[cell] === null && this.#open[cell] === 0) this.#arrive(cell);
+    for (const cell of first) if (this.#results[cell] === null) this.#arrive(cell);
     this.#pump();
     await ended;
     signal.removeEventListener('abort', onAbort);
@@ -165,7 +167,8 @@ export class Scheduler {
       if (retry) {
         // A retry goes first: its cell has waited its turn already.
         const held = this.#pool.take(retry.wanted);
-        if (held === null) break;
+        // What does not fit even alone never will: growing has made it too large.
+        if (held === null && !this.#pool.idle) break;
         this.#retries.shift();
         retry.give(held);
         continue;
@@ -176,7 +179,7 @@ export class Scheduler {
       this.#start(next.cell, next.held);
     }
     if (this.#active > 0) return;
-    if (this.#stop === null && (this.#waiting.size > 0 || this.#elsewhere.size > 0)) return;
+    if (this.#stop === null && (this.#elsewhere.size > 0 || (this.#waiting.size > 0 && !this.#pool.idle))) return;
     this.#skipRest();
     this.#finish();
   }

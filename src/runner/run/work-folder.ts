@@ -1,8 +1,10 @@
 /** The private folder of an attempt: what the driver puts there, and where the stage works. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { shellQuote } from '../pipeline/shell-text.ts';
 import type { Cell } from '../pipeline/model.ts';
+import { removeTree } from '../store/artefacts.ts';
 import type { Job } from './executor.ts';
 import { markerVariable } from './process-tree.ts';
 import type { StageEnvironment } from './stage-environment.ts';
@@ -36,7 +38,7 @@ export function outputPaths(cell: Cell, folder: string): Record<string, string> 
 /** Makes the folder as a stage finds it. What an earlier attempt of this name left is removed. */
 export function createWorkFolder(cell: Cell, folder: string): void {
   const paths = jobFiles(folder);
-  rmSync(folder, { recursive: true, force: true });
+  if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
   mkdirSync(paths.files, { recursive: true });
   writeFileSync(paths.params, `${JSON.stringify(cell.with, null, 2)}\n`);
   writeFileSync(paths.events, '');
@@ -48,9 +50,15 @@ export function createWorkFolder(cell: Cell, folder: string): void {
   }
 }
 
-/** Removes a work folder; a stage may have made parts of it read-only. */
-export function removeWorkFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+/** Removes a work folder, also one of which a stage has made parts read-only. */
+export async function removeWorkFolder(folder: string): Promise<void> {
+  try {
+    await rm(folder, { recursive: true, force: true });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EACCES' && code !== 'EPERM') throw error;
+    removeTree(folder);
+  }
 }
 
 /** A script that runs the attempt again by hand, with the environment it had. Secrets come from the caller's environment. */

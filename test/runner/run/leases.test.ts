@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Leases } from '../../../src/runner/run/leases.ts';
 import { ownerState, thisProcess } from '../../../src/runner/run/owner.ts';
@@ -55,6 +55,47 @@ test('a killed run leaves nothing that needs a hand: its stage is ended, its att
   expect(store.database.prepare('SELECT id, status FROM attempt ORDER BY id').all()).toEqual([{ id: started.attempt, status: 'lost' }, { id: started.attempt + 1, status: 'ran' }, { id: started.attempt + 2, status: 'ran' }]);
   expect(store.database.prepare('SELECT * FROM lease').all()).toEqual([]);
   store.close();
+});
+
+test('a typed stage ends by itself when its run is killed, and the next run resumes it from its checkpoint to the same end', async () => {
+  const project = makeProject('stages:\n  count:\n    uses: count\n    checkpoint: true\n');
+  const gate = new Gate(project.root, 'g');
+  project.write('stages/count.ts', `import { z } from 'zod';
+import { defineStage } from 'xfolds/stage';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+export const stage = defineStage({
+  summary: 'Counts.', params: z.strictObject({}), inputs: {}, outputs: { o: 'file' },
+  async run({ outputs, checkpoint }) {
+    const file = checkpoint + '/sum.json';
+    let { step, sum } = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { step: 0, sum: 0 };
+    const resumed = step > 0;
+    if (resumed) appendFileSync(process.env.PIPE_EVENTS!, JSON.stringify({ resumed: step }) + '\\n');
+    while (step < 10) {
+      sum = (sum * 31 + ++step) % 1000003;
+      writeFileSync(file, JSON.stringify({ step, sum }));
+      if (step === 6 && !resumed) {
+        writeFileSync(${JSON.stringify(gate.here)}, 'x');
+        await new Promise(resolve => setTimeout(resolve, 100_000));
+      }
+    }
+    writeFileSync(outputs.o, String(sum));
+  },
+});
+`);
+  const other = await startRun(project.root);
+  await gate.arrived();
+  other.process.kill('SIGKILL');
+  await other.ended;
+  const outcome = await project.run();
+  expect(outcome.status).toEqual({ count: 'ran' });
+  let unbroken = 0;
+  for (let step = 1; step <= 10; step++) unbroken = (unbroken * 31 + step) % 1000003;
+  expect(project.output('count', 'o')).toBe(String(unbroken));
+  const store = project.store();
+  expect(store.database.prepare('SELECT status, resumed_from_step AS step FROM attempt ORDER BY id').all()).toEqual([{ status: 'lost', step: null }, { status: 'ran', step: 6 }]);
+  store.close();
+  expect(existsSync(project.path('cache/checkpoints')) && readdirSync(project.path('cache/checkpoints'))).toEqual([]);
+  expect(stageProcesses(project)).toEqual([]);
 });
 
 test('a run that is killed while another one waits for its cell is taken over at once', async () => {

@@ -165,7 +165,7 @@ test('the first interrupt asks the stage to stop and starts no other; the second
 });
 
 test('processor time and memory are measured', async () => {
-  const project = shell(`awk 'BEGIN { for (i = 0; i < 6000000; i++) s += i; for (i = 0; i < 300000; i++) a[i] = i "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"; for (i = 0; i < 4000000; i++) s += i }'`);
+  const project = shell(`awk 'BEGIN { for (i = 0; i < 300000; i++) a[i] = i "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"; for (i = 0; i < 9000000; i++) s += i }'`);
   await project.run();
   const store = project.store();
   const row = store.database.prepare('SELECT cpu_seconds AS cpu, peak_memory_bytes AS memory, (ended_at - started_at) / 1000.0 AS seconds FROM attempt').get() as { cpu: number; memory: number; seconds: number };
