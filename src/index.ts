@@ -1,4 +1,7 @@
-/** The public library of `xfolds`: running pipelines from code. Nothing that a stage imports comes from here. */
+/**
+ * The public library of `xfolds`: running pipelines from code, and the study's own functions. Nothing that a stage imports
+ * comes from here.
+ */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +16,14 @@ export type { Diagnostic } from './runner/diagnostic.ts';
 export type { RunEvent } from './runner/run/event.ts';
 export type { RunPipelineOptions } from './runner/cli/run-pipeline.ts';
 export type { RunSummary } from './runner/run/run-plan.ts';
+export { tokenize } from './study/text/tokenizer.ts';
+export { modelSize } from './study/nn/model-size.ts';
+export type { ModelSize } from './study/nn/model-size.ts';
+export type { ModelConfig, SizeOptions } from './study/nn/model-config.ts';
+export { fitScalingLaw } from './study/law/fit.ts';
+export type { ScalingLawFit, ScalingLawOptions } from './study/law/fit.ts';
+export { ScalingLawError } from './study/law/points.ts';
+export type { ScalingPoint } from './study/law/points.ts';
 
 const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
 
