@@ -1,0 +1,22 @@
+/** Histories that once went wrong, made small: they are lived again each time, before the random ones. */
+import type { Edit } from './edit.ts';
+import type { Project, StageSeed } from './model.ts';
+
+const single: StageSeed = { reads: [0], shape: 'single', param: null, salt: 0, counts: false, folder: false, needs: null, renamed: 0 };
+
+const project = (stages: readonly StageSeed[]): Project => ({
+  stages,
+  params: { x: 0, y: 0, sizes: [1, 2] },
+  set: null,
+  files: { 'data/a.txt': 0, 'data/b.txt': 0, 'data/folder/f1.txt': 0, 'data/folder/other.md': 0 },
+  comment: 0,
+  reversed: false,
+});
+
+export const found: [Project, Edit[]][] = [
+  // Cells were started twice when what they wait for was fresh, and consumers of theirs, told twice, were skipped.
+  [
+    project([single, { ...single, shape: 'matrix' }, { ...single, shape: 'each', reads: [0, 2] }, { ...single, shape: 'matrix' }]),
+    [{ kind: 'command', stage: 1, salt: 1 }],
+  ],
+];
