@@ -16,14 +16,24 @@ import type { CliContext } from './context.ts';
 import type { RunOptions } from './run.ts';
 import type { Session } from './session.ts';
 import { listenForStop } from './stop-signals.ts';
+import type { StopSignals } from './stop-signals.ts';
 
 type Facts = Pick<CliContext, 'cwd' | 'env' | 'packageRoot' | 'version' | 'stdout' | 'stderr' | 'backends'>;
 type Choices = Pick<RunOptions, 'jobs' | 'keepGoing' | 'maxGpuHours' | 'maxTime' | 'plain' | 'json'> & { readonly backend: string };
 
 /** Runs the session's plan. Gives the exit code. */
 export async function runOnce(session: Session, options: Choices, context: Facts): Promise<number> {
-  const { plan, store, graph } = session;
   const signals = listenForStop();
+  try {
+    return await runUntilStopped(session, options, context, signals);
+  } finally {
+    signals.dispose();
+  }
+}
+
+/** The same, for a caller that listens to the signals itself. */
+export async function runUntilStopped(session: Session, options: Choices, context: Facts, signals: StopSignals): Promise<number> {
+  const { plan, store, graph } = session;
   const willRun = plan.counts.run + plan.counts.pending > 0;
   const renderer = await chooseRenderer({
     json: options.json === true,
@@ -69,7 +79,6 @@ export async function runOnce(session: Session, options: Choices, context: Facts
     return summary.exitCode;
   } finally {
     await renderer.close();
-    signals.dispose();
   }
 }
 

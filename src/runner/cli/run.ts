@@ -16,6 +16,7 @@ export interface RunOptions extends PipelineOptions {
   readonly keepGoing?: boolean;
   readonly on?: string;
   readonly confirm?: boolean;
+  readonly watch?: boolean;
   readonly maxGpuHours?: number;
   readonly maxTime?: number;
   readonly backend?: string;
@@ -37,6 +38,7 @@ function addRunOptions(command: Command, context: CliContext): Command {
     .addOption(new Option('--force [target]', 'run again though fresh: all, or --force=TARGET').argParser(collect).default([], 'none'))
     .option('--keep-going', 'after a failure go on with what does not depend on it')
     .option('--on <host>', 'where cells run; `local` is the only place there is')
+    .option('--watch', 'stay, and run what a change of a file makes stale')
     .option('--confirm', 'show the plan and ask before anything runs')
     .option('--max-gpu-hours <hours>', 'start nothing more once so many GPU hours are used', positiveNumber)
     .option('--max-time <time>', 'start nothing more after so long, such as 6h or 30m', durationOption)
@@ -57,6 +59,14 @@ async function run(words: readonly string[], options: RunOptions, context: CliCo
   const backend = backendChoice(options.backend, context);
   // `--force` alone is an empty text: see `bareForce` in program.ts.
   const force = options.force.length === 0 ? 'none' : options.force.includes('') ? 'all' : options.force;
+  if (options.watch) {
+    if (options.dry || options.confirm) {
+      throw new PipeError(`--watch does not go with ${options.dry ? '--dry' : '--confirm'}`, { exitCode: 2, code: 'usage', hint: 'leave one of them out' });
+    }
+    const { watchAndRun } = await import('./watch.ts');
+    context.exit(await watchAndRun(words, { ...options, backend }, force, context));
+    return;
+  }
   const session = await openSession(words, options, context, { mode: options.dry ? 'read' : 'write', force, backend });
   try {
     if (options.dry) {
