@@ -78,3 +78,29 @@ stages:
   expect(bad).toMatchObject({ cause: 'exit', message: 'exit code 7', tail: ['before', 'why'] });
   expect(existsSync(`${bad.folder}/run.sh`)).toBe(true);
 });
+
+test('a cell behind a fresh one starts once, and its consumers after it', async () => {
+  const project = makeProject(`
+stages:
+  a:
+    run: echo a > \${out.o}
+    out: { o: o.txt }
+  b:
+    matrix: { axes: { n: [1, 2, 3] } }
+    run: cat \${in.o} > \${out.o}; echo \${matrix.n} >> \${out.o}
+    in: { o: a.o }
+    out: { o: o.txt }
+  c:
+    each: b
+    run: cat \${in.o} > \${out.o}
+    in: { o: b.o }
+    out: { o: o.txt }
+`);
+  await project.run();
+  project.write('pipe.yaml', project.read('pipe.yaml').replaceAll('cat ${in.o}', 'cat -n ${in.o}'));
+  const { of, summary } = await project.run();
+  const started = of('cell.started').map(({ cell }) => cell);
+  expect(started.toSorted()).toEqual(['b[n=1]', 'b[n=2]', 'b[n=3]', 'c[n=1]', 'c[n=2]', 'c[n=3]']);
+  expect(of('cell.finished').map(({ cell }) => cell).toSorted()).toEqual(['a', ...started].toSorted());
+  expect(summary).toMatchObject({ ran: 6, fresh: 1, skipped: 0 });
+});
