@@ -25,7 +25,9 @@ const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
 const argv = process.argv.slice(2);
 
 const studyContext: CommandContext = {
-  projectRoot: findProjectRoot(join(process.cwd(), 'pipe.yaml')),
+  get projectRoot() {
+    return findProjectRoot(join(process.cwd(), 'pipe.yaml'));
+  },
   write: text => process.stdout.write(text),
   writeError: text => process.stderr.write(text),
   isTerminal: process.stdout.isTTY === true,
