@@ -64,7 +64,10 @@ export class ArtefactStore {
     const path = this.pathOf(artefact);
     const recorded = this.#select.get(artefact.digest)?.stat ?? null;
     if (recorded !== null && this.#unchanged(path, recorded)) return 'here';
-    if (entryStat(bytePath(path)) === null) return 'gone';
+    return this.verify(artefact);
+  }
+
+  #readAgain(artefact: Artefact, path: string): Presence {
     try {
       const measured = measure(path, artefact.name);
       if (measured.artefact.digest !== artefact.digest) return 'damaged';
@@ -75,6 +78,12 @@ export class ArtefactStore {
       if (error instanceof PipeError) return 'damaged';
       throw error;
     }
+  }
+
+  /** The same by content, whatever the stats say. */
+  verify(artefact: Artefact): Presence {
+    const path = this.pathOf(artefact);
+    return entryStat(bytePath(path)) === null ? 'gone' : this.#readAgain(artefact, path);
   }
 
   /**
