@@ -14,6 +14,7 @@ export type CellId = string & { readonly __brand: 'CellId' };
 /** Where a setting was written: a file and a JSON pointer into it, or the command line. */
 export type Origin =
   | { readonly kind: 'file'; readonly file: string; readonly pointer: string }
+  /** As it was typed: `--set seeds=3`. */
   | { readonly kind: 'command-line'; readonly text: string };
 
 /** A matrix point, axes in declared order. */

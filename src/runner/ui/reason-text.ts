@@ -85,7 +85,7 @@ const isMap = (value: Json): value is JsonObject => value !== null && typeof val
 
 function places(origins: readonly Origin[], context: ReasonContext): string {
   const texts = origins.flatMap(origin => {
-    if (origin.kind === 'command-line') return [`--set ${origin.text}`];
+    if (origin.kind === 'command-line') return [origin.text];
     const position = context.locate?.(origin) ?? null;
     return position === null ? [] : [`${shownPath(position.file, context.cwd)}:${position.line}:${position.column}`];
   });

@@ -11,7 +11,7 @@ const file = { kind: 'file', file: '/project/pipe.yaml', pointer: '/params/conte
 
 test.each<[Reason, string]>([
   [{ kind: 'part-changed', part: 'with.context', before: 16, after: 24, origins: [file] }, 'with.context changed: 16 → 24 (pipe.yaml:12:3)'],
-  [{ kind: 'part-changed', part: 'with.rate', before: 0.1, after: 1e9, origins: [{ kind: 'command-line', text: 'rate=1e9' }] }, 'with.rate changed: 0.1 → 1e9 (--set rate=1e9)'],
+  [{ kind: 'part-changed', part: 'with.rate', before: 0.1, after: 1e9, origins: [{ kind: 'command-line', text: '--set rate=1e9' }] }, 'with.rate changed: 0.1 → 1e9 (--set rate=1e9)'],
   [{
     kind: 'part-changed', part: 'run', origins: [],
     before: { argv: false, command: ['wc ', { in: 'x' }] }, after: { argv: false, command: ['wc -l ', { in: 'x' }] },
