@@ -115,14 +115,14 @@ function placesPlugin(options: BundleOptions, outside: Set<string>): Plugin {
         const source = readFileSync(args.path, 'utf8');
         if (!source.includes('import.meta')) return undefined;
         const loader = /\.[mc]?tsx$/.test(args.path) ? 'tsx' : /\.[mc]?ts$/.test(args.path) ? 'ts' : /x$/.test(args.path) ? 'jsx' : 'js';
-        return { contents: await withOwnAddress(args.path, source, options), loader };
+        return { contents: await withOwnAddress(args.path, source, options, outside), loader };
       });
     },
   };
 }
 
 /** Replaces `import.meta.url`, `.filename` and `.dirname` by the original module's, and worker modules by their bundles. */
-async function withOwnAddress(path: string, source: string, options: BundleOptions): Promise<string> {
+async function withOwnAddress(path: string, source: string, options: BundleOptions, outside: Set<string>): Promise<string> {
   const { parseSync } = await import('oxc-parser');
   const { module } = parseSync(path, source);
   const values: Readonly<Record<string, string>> = { url: pathToFileURL(path).href, filename: path, dirname: dirname(path) };
@@ -133,6 +133,7 @@ async function withOwnAddress(path: string, source: string, options: BundleOptio
     if (property === null) continue;
     const worker = property[1] === 'url' ? await workerBundle(path, source.slice(at, meta.start), options) : null;
     if (worker !== null) {
+      outside.add(worker.bundle);
       text += `${source.slice(at, meta.start - worker.length)}${JSON.stringify(pathToFileURL(worker.bundle).href)}, `;
     } else {
       text += source.slice(at, meta.start);
