@@ -48,7 +48,7 @@ describe('usage', () => {
   test('help lists every command of both halves, and each has its own', () => {
     const { stdout, code } = project.pipe(['--help']);
     expect(code).toBe(0);
-    for (const name of ['run', 'status', 'why', 'graph', 'logs', 'history', 'show', 'table', 'compare', 'plot', 'report', 'sql', 'get', 'validate', 'init', 'schema', 'doctor', 'accept', 'completions', 'backend', 'model']) {
+    for (const name of ['run', 'status', 'why', 'graph', 'logs', 'history', 'show', 'table', 'compare', 'plot', 'report', 'sql', 'get', 'cache', 'validate', 'init', 'schema', 'doctor', 'accept', 'completions', 'backend', 'model']) {
       expect(stdout).toMatch(new RegExp(`^ {2}${name} +\\S`, 'm'));
     }
     for (const name of ['run', 'table', 'backend']) {
@@ -233,6 +233,20 @@ describe('after a change', () => {
     expect(forced).toMatchObject({ ran: 1, fresh: 3 });
     expect(lines(project.pipe(['run', '--force', 'fit', '--json', '-j', '1']).stdout).filter(event => event.event === 'cell.started').map(event => event['cell'])).toEqual(['fit[rate=0.1]', 'fit[rate=0.5]']);
   });
+});
+
+test('the cache: size, pins, gc that only shows, and damage', () => {
+  expect(project.pipe(['cache', 'size']).stdout).toMatch(/^database +\d/m);
+  expect(project.pipe(['cache', 'verify'])).toMatchObject({ code: 0, stdout: expect.stringContaining('whole') as string });
+  expect(project.pipe(['cache', 'pin', 'law', '--reason', 'published']).stdout).toBe('pinned 1 output\n');
+  expect(project.pipe(['cache', 'pin']).stdout).toContain('published');
+  const { keep, remove, freed } = json(project.pipe(['cache', 'gc', '--max-size', '0', '--json']).stdout) as { keep: { cell: string }[]; remove: { cell: string }[]; freed: null };
+  expect([keep.map(result => result.cell), freed]).toEqual([expect.arrayContaining(['law']), null]);
+  expect(remove.map(result => result.cell)).toContain('fit[rate=0.1]');
+  expect(project.pipe(['run'])).toMatchObject({ code: 0, stderr: '✓ nothing to run: 4 cells fresh\n' });
+  expect(project.pipe(['cache', 'gc', '--max-size', '0', '--yes']).stdout).toContain('freed');
+  expect(project.pipe(['status', '--check']).code).toBe(1);
+  expect(project.pipe(['cache', 'gc', '--max-size', 'much'])).toMatchObject({ code: 2, stderr: expect.stringContaining('a size such as') as string });
 });
 
 describe('stopping', () => {
