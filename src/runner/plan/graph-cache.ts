@@ -3,7 +3,7 @@
  * A stored graph is used only if every file it was read from is as it was, and no file has appeared that would have
  * been read instead.
  */
-import { lstatSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Cell, CellGraph, JsonObject } from '../pipeline/model.ts';
 import { findProjectRoot } from '../pipeline/project.ts';
@@ -50,7 +50,14 @@ export async function loadGraph(options: LoadGraphOptions): Promise<CellGraph> {
   const digest = sha256(body).slice(0, 24);
   writeWhole(`${headerPath.slice(0, -5)}-${digest}.body.json`, body);
   writeWhole(headerPath, JSON.stringify({ program, root, stamps, body: digest }));
+  dropOldBodies(join(options.cache, 'plans'), `graph-${name}-`, `graph-${name}-${digest}.body.json`);
   return unpackGraph(JSON.parse(body) as PackedGraph);
+}
+
+/** One body for each pipeline, profile and set of overrides is enough; whoever is just reading an older one loads anew. */
+function dropOldBodies(folder: string, prefix: string, keep: string): void {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) if (name.startsWith(prefix) && name !== keep) rmSync(join(folder, name), { force: true });
 }
 
 /** Files of the project that would be used in place of a shipped stage, were they there. */

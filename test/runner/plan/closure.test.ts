@@ -212,6 +212,8 @@ test('a graph is loaded from the cache until a source, the profile, a set or a s
   const again = await project.graph();
   expect(again.cells.find(({ id }) => id === 'a')?.with).toEqual(first.cells.find(({ id }) => id === 'a')?.with);
   expect(again.cells).not.toEqual(first.cells);
+  // One body for each of the three ways it was asked for.
+  expect(readdir(join(project.cache, 'plans')).filter(name => name.endsWith('.body.json'))).toHaveLength(3);
 });
 
 test('a stage of the project that appears takes the place of the shipped one', async () => {
