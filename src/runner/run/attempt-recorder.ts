@@ -25,6 +25,7 @@ export class AttemptRecorder {
   #notes = 0;
   #note: string | null = null;
   #resumed: number | null = null;
+  #trouble: Error | null = null;
 
   constructor(results: Results, attempt: number, cell: string, emit: EmitEvent) {
     this.#results = results;
@@ -56,19 +57,19 @@ export class AttemptRecorder {
       this.#emit({ event: 'cell.progress', cell, fraction: progress, ...detail });
     } else if ('note' in event) {
       this.#note = event.note;
-      if (this.#notes++ < keptNotes) this.#results.recordNote(this.#attempt, event.note);
+      if (this.#notes++ < keptNotes) this.#write(() => this.#results.recordNote(this.#attempt, event.note));
       this.#emit({ event: 'note', cell, text: event.note });
     } else if ('platform' in event) {
       this.platform(event.platform);
     } else if ('resumed' in event) {
       this.#resumed = event.resumed;
-      this.#results.recordResume(this.#attempt, event.resumed);
+      this.#write(() => this.#results.recordResume(this.#attempt, event.resumed));
       this.#emit({ event: 'note', cell, text: `resumed from step ${event.resumed}` });
     }
   }
 
   platform(facts: JsonObject): void {
-    this.#results.recordPlatform(this.#attempt, facts);
+    this.#write(() => this.#results.recordPlatform(this.#attempt, facts));
     this.#emit({ event: 'platform', cell: this.#cell, facts });
   }
 
@@ -77,13 +78,28 @@ export class AttemptRecorder {
     for (const line of lines) if (!this.#reported.has(nameOf(line))) this.#add(line);
   }
 
-  flush(): void {
+  /** Writes what is left. Throws what went wrong with this or an earlier writing: then the attempt's record would not be whole. */
+  finish(): void {
+    this.#flush();
+    if (this.#trouble !== null) throw this.#trouble;
+  }
+
+  #flush(): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#rows.length === 0) return;
     const rows = this.#rows;
     this.#rows = [];
-    this.#results.recordMetrics(this.#attempt, rows);
+    this.#write(() => this.#results.recordMetrics(this.#attempt, rows));
+  }
+
+  /** Called from timers, where nobody could catch an error: it waits for the end of the attempt. */
+  #write(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#trouble ??= error instanceof Error ? error : new Error(String(error));
+    }
   }
 
   #add(line: MetricLine): void {
@@ -91,8 +107,8 @@ export class AttemptRecorder {
     this.#last.delete(line.name);
     this.#last.set(line.name, line.value);
     if (this.#reported.size < rememberedMetrics) this.#reported.add(nameOf(line));
-    if (this.#rows.length >= batchRows) return this.flush();
-    this.#timer ??= setTimeout(() => this.flush(), batchMs).unref();
+    if (this.#rows.length >= batchRows) return this.#flush();
+    this.#timer ??= setTimeout(() => this.#flush(), batchMs).unref();
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Database, Statement } from 'better-sqlite3';
 import type { Key } from '../store/model.ts';
-import { describeOwner, ownerState, thisProcess } from './owner.ts';
+import { describeOwner, ownerState, sameOwner, thisProcess } from './owner.ts';
 import type { Owner } from './owner.ts';
 import { hasEnvironmentEntry } from './process-table.ts';
 import { endTree, markerVariable } from './process-tree.ts';
@@ -42,6 +42,9 @@ const heartbeatMs = 3000;
 /** A holder whose process lives on but whose heart stands still (stopped by Ctrl-Z, stuck) loses its leases after this. */
 const stuckMs = 60_000;
 
+/** Runs of this process that are going on. A lease of one that is not was left by it, such as when the disk was full. */
+const goingOn = new Set<string>();
+
 export class Leases {
   readonly #database: Database;
   readonly #run: number;
@@ -58,6 +61,7 @@ export class Leases {
   constructor(database: Database, run: number) {
     this.#database = database;
     this.#run = run;
+    goingOn.add(this.#nameOf(run));
     this.#select = database.prepare('SELECT * FROM lease WHERE key = ?');
     this.#add = database.prepare('INSERT INTO lease (key, run, cell, host, pid, boot, pid_started, acquired_at, heartbeat_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
     this.#describe = database.prepare('UPDATE lease SET attempt = ?, processes = ? WHERE key = ? AND run = ?');
@@ -93,7 +97,7 @@ export class Leases {
    */
   judge(holder: LeaseHolder): 'working' | 'gone' {
     const state = ownerState(holder);
-    if (state === 'dead') return 'gone';
+    if (state === 'dead' || (sameOwner(holder, thisProcess()) && !goingOn.has(this.#nameOf(holder.run)))) return 'gone';
     const now = performance.now();
     const watched = this.#watched.get(holder.key);
     if (watched === undefined || watched.heartbeat !== holder.heartbeat) {
@@ -144,8 +148,15 @@ export class Leases {
     this.#drop.run(key, this.#run, pid, host);
   }
 
-  releaseAll(): void {
+  /** At the end of the run. */
+  close(): void {
+    goingOn.delete(this.#nameOf(this.#run));
+    this.#stop();
     for (const key of [...this.#held]) this.release(key);
+  }
+
+  #nameOf(run: number): string {
+    return `${this.#database.name}\0${run}`;
   }
 
   #insert(key: Key, cell: string): void {

@@ -23,6 +23,7 @@ import type { ReadingAttempt, RunContext } from './run-context.ts';
 import { givenEnvironment } from './stage-environment.ts';
 import type { Held } from './resources.ts';
 import { dropEarlierFolders } from './recover.ts';
+import { causeOf, messageOf } from './trouble.ts';
 import { createWorkFolder, outputPaths } from './work-folder.ts';
 
 export interface AttemptRequest {
@@ -88,9 +89,15 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
     outcome = await execute(context, job, recorder);
     ending = await judge(context, job, outcome, settled, reading, recorder);
   } catch (error) {
-    ending = { status: 'failed', cause: causeOf(error), message: error instanceof Error ? error.message : String(error) };
+    ending = { status: 'failed', cause: causeOf(error), message: messageOf(error) };
   } finally {
     context.reading.delete(attempt);
+  }
+  try {
+    recorder.finish();
+  } catch (error) {
+    // Metrics that are missing from the record would be missing for ever.
+    if (ending.status === 'ran') ending = { status: 'failed', cause: causeOf(error), message: `what it reported could not be recorded: ${messageOf(error)}` };
   }
   const durationMs = Math.round(performance.now() - started);
   if (held.gpus.length > 0) context.countGpuTime(held.gpuShare < 1 ? held.gpuShare : held.gpus.length, durationMs);
@@ -205,7 +212,6 @@ function finish(
   const { store, leases } = context;
   const key = request.settled.actionKey;
   return store.database.transaction((): Finished => {
-    recorder.flush();
     if (!leases.holds(key)) return { status: 'lost', message: 'another run has taken this cell over, because this process gave no sign of life for too long' };
     const ran = ending.status === 'ran' ? ending : null;
     store.results.finishAttempt(
@@ -242,7 +248,7 @@ export function makeVisible(context: RunContext, cell: Cell, outputs: Outputs): 
     showOutputs(context.store, context.graph, cell, shown);
     publishOutputs(context.store, context.graph, cell, shown);
   } catch (error) {
-    context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `outputs could not be shown: ${error instanceof Error ? error.message : String(error)}` });
+    context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `outputs could not be shown: ${messageOf(error)}` });
   }
 }
 
@@ -253,9 +259,4 @@ function sayInLog(log: string, text: string): void {
   } catch {
     // it is told by an event, too
   }
-}
-
-function causeOf(error: unknown): FailureCause {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' ? 'disk-full' : 'internal';
 }

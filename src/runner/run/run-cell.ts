@@ -22,7 +22,8 @@ export type CellTurn =
   | { readonly kind: 'same'; readonly key: Key }
   /** Artefacts that it reads are not there any more: those who made them have to make them again. */
   | { readonly kind: 'inputs-gone'; readonly producers: readonly number[] }
-  | { readonly kind: 'failed'; readonly message: string; readonly key: Key | null };
+  /** Not by its own fault: this process could not do its part. */
+  | { readonly kind: 'failed'; readonly message: string; readonly cause: FailureCause };
 
 export interface TurnOptions {
   readonly forced: boolean;

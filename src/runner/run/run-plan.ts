@@ -16,6 +16,7 @@ import type { Machine } from './resources.ts';
 import type { RunContext } from './run-context.ts';
 import type { RunCounts } from './run-report.ts';
 import { Scheduler } from './scheduler.ts';
+import { messageOf } from './trouble.ts';
 
 export interface RunPlanOptions {
   readonly plan: Plan;
@@ -71,7 +72,7 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
     await scheduler.run();
     await Promise.all(background);
   } finally {
-    leases.releaseAll();
+    leases.close();
   }
   return finishRun(options, run, scheduler, performance.now() - started);
 }
@@ -115,7 +116,7 @@ function contextOf(
     reading: new Map(),
     inBackground(work) {
       const known = work
-        .catch((error: unknown) => options.emit({ event: 'notice', level: 'warning', text: error instanceof Error ? error.message : String(error) }))
+        .catch((error: unknown) => options.emit({ event: 'notice', level: 'warning', text: messageOf(error) }))
         .finally(() => parts.background.delete(known));
       parts.background.add(known);
     },
@@ -133,8 +134,13 @@ function finishRun({ plan, store, emit, signal }: RunPlanOptions, run: number, {
   const { counts, current } = report;
   const exitCode = exitCodeOf(counts, signal);
   const whole = plan.selected.size === plan.graph.cells.length && exitCode === 0;
-  store.results.setCurrent(plan.graph.pipeline, current, whole);
-  store.results.finishRun(run, { endedAt: Date.now(), exitCode, summary: { ...counts } });
+  try {
+    store.results.setCurrent(plan.graph.pipeline, current, whole);
+    store.results.finishRun(run, { endedAt: Date.now(), exitCode, summary: { ...counts } });
+  } catch (error) {
+    // A full disk, most likely. What was committed is committed, and the counts are told all the same.
+    emit({ event: 'notice', level: 'warning', text: `the end of the run could not be recorded: ${messageOf(error)}` });
+  }
   const summary: RunSummary = { run, ...counts, durationMs: Math.round(durationMs), exitCode, report: null };
   emit({ event: 'run.finished', ...summary });
   return summary;

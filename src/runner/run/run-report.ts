@@ -1,12 +1,12 @@
 /** Tells how each cell ended, and counts. */
 import type { Cell } from '../pipeline/model.ts';
-import type { Key } from '../store/model.ts';
+import type { FailureCause, Key } from '../store/model.ts';
 import type { CellResult } from './cell-result.ts';
 import type { CellStatus } from './event.ts';
 import type { AttemptEnd } from './run-attempt.ts';
 import type { RunContext } from './run-context.ts';
 
-export type RunCounts = Readonly<Record<Exclude<CellStatus, never>, number>>;
+export type RunCounts = Readonly<Record<CellStatus, number>>;
 
 export interface CurrentResult {
   readonly cell: string;
@@ -51,9 +51,10 @@ export class RunReport {
     this.#emit(cell, 'skipped', { message });
   }
 
-  failed(cell: Cell, message: string): void {
+  /** Failed without an attempt. */
+  failed(cell: Cell, message: string, cause: FailureCause = 'internal'): void {
     this.#count(cell, 'failed');
-    this.#emit(cell, 'failed', { message, cause: 'internal' });
+    this.#emit(cell, 'failed', { message, cause });
   }
 
   /** What it made is gone: it counts again when it has run again. */

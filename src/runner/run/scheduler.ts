@@ -20,6 +20,7 @@ import type { CellTurn } from './run-cell.ts';
 import type { RunContext } from './run-context.ts';
 import { RunReport } from './run-report.ts';
 import { TempOutputs } from './temp-outputs.ts';
+import { causeOf, messageOf } from './trouble.ts';
 import { WaitingCells } from './waiting-cells.ts';
 
 type Done = Extract<CellResult, { kind: 'done' }>;
@@ -212,7 +213,7 @@ export class Scheduler {
         return held;
       },
     })
-      .catch((error: unknown): CellTurn => ({ kind: 'failed', message: error instanceof Error ? error.message : String(error), key: null }))
+      .catch((error: unknown): CellTurn => ({ kind: 'failed', message: messageOf(error), cause: causeOf(error) }))
       .then(turn => {
         if (held) this.#pool.release(held);
         this.#active--;
@@ -243,7 +244,9 @@ export class Scheduler {
         this.#makeAgain(cell, turn.producers);
         break;
       case 'failed':
-        this.#report.failed(cell, turn.message);
+        this.#report.failed(cell, turn.message, turn.cause);
+        // Every other cell would fail of it as well.
+        if (turn.cause === 'disk-full') this.#stopStarting('the disk is full');
         this.#fail(cell);
         break;
       case 'ended':

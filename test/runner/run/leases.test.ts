@@ -27,7 +27,7 @@ test('two runs on one cache share a cell: the second waits, names who is at it, 
   await waits;
   await open();
   const outcome = await running;
-  expect(outcome.of('cell.waiting')).toMatchObject([{ cell: 's', holder: `run 1, process ${other.process.pid} on ${thisProcess().host}` }]);
+  expect(outcome.of('cell.waiting')[0]).toMatchObject({ cell: 's', holder: `run 1, process ${other.process.pid} on ${thisProcess().host}` });
   expect(outcome.status.s).toBe('fresh');
   expect(await other.ended).toEqual({ code: 0, signal: null });
   expect(project.read('ran.txt').trim().split('\n')).toHaveLength(1);
@@ -143,8 +143,8 @@ test('a lease is held by one, named, kept while its process lives, and cleared w
   expect(await second.clear(gone)).toBe(true);
   expect(await second.clear(gone)).toBe(false);
   expect(second.acquire(key, 'train')).toEqual({ held: true });
-  second.releaseAll();
-  first.releaseAll();
+  second.close();
+  first.close();
   expect(store.database.prepare('SELECT count(*) AS n FROM lease').get()).toEqual({ n: 0 });
   store.close();
 });
