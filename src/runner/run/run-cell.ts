@@ -1,4 +1,5 @@
 /** One cell's turn: settle it by its action key, share it with other runs, run it, and run it again where that is allowed. */
+import { existsSync } from 'node:fs';
 import type { Cell, Resources, Retries } from '../pipeline/model.ts';
 import { settle } from '../plan/settle.ts';
 import type { Settled } from '../plan/settle.ts';
@@ -82,7 +83,8 @@ function producersOfGone({ store, resultOf, verified }: RunContext, cell: Cell):
   const look = (producer: number, output: string): void => {
     const result = resultOf(producer);
     const artefact: Artefact | undefined = result?.kind === 'done' ? result.outputs[output] : undefined;
-    if (artefact === undefined || verified.has(artefact.digest)) return;
+    // Every file of it is looked at once a run; that it is there at all, each time.
+    if (artefact === undefined || (verified.has(artefact.digest) && existsSync(store.artefacts.pathOf(artefact)))) return;
     const presence = store.artefacts.present(artefact);
     if (presence === 'here') return void verified.add(artefact.digest);
     if (presence === 'damaged') store.artefacts.quarantine(artefact, 'its content did not match its digest');
