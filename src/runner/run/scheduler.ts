@@ -8,8 +8,7 @@ import type { CellResult } from './cell-result.ts';
 import { decisionFile, readSurvivors } from './decision.ts';
 import { criticalPath, findDependencies } from './dependencies.ts';
 import type { Dependencies } from './dependencies.ts';
-import type { LeaseHolder } from './leases.ts';
-import { describeOwner } from './owner.ts';
+import { OtherRuns } from './other-runs.ts';
 import { pause } from './pause.ts';
 import { ResourcePool } from './resources.ts';
 import type { Held } from './resources.ts';
@@ -31,7 +30,6 @@ export interface SchedulerOptions {
   readonly budget: Budget;
 }
 
-const pollMs = 250;
 /** A cell whose output is gone again as often as this is not asked any more. */
 const mostReopenings = 3;
 /** A cell that has never run counts as so long; only the order depends on it. */
@@ -54,11 +52,10 @@ export class Scheduler {
   /** Cells that were settled and have to run again, because what they made is gone → those that asked. */
   readonly #reopened = new Map<number, Set<number>>();
   readonly #reopenings = new Map<number, number>();
-  readonly #elsewhere = new Map<number, LeaseHolder>();
+  readonly #others: OtherRuns;
   readonly #retries: { readonly wanted: Resources; readonly give: (held: Held | null) => void }[] = [];
   #active = 0;
   #stop: string | null = null;
-  #poll: NodeJS.Timeout | null = null;
   #finish: () => void = () => undefined;
 
   constructor(context: RunContext, results: (CellResult | null)[], options: SchedulerOptions) {
@@ -72,6 +69,7 @@ export class Scheduler {
     const timeOf = (cell: number): number => (plan.cells[cell]!.state === 'fresh' ? 0 : plan.cells[cell]!.estimateMs ?? unknownMs);
     this.#waiting = new WaitingCells(criticalPath(this.#dependencies, timeOf), Math.max(8, 4 * options.jobs));
     this.#pool = new ResourcePool(context.machine, options.jobs, [...plan.selected].map(cell => graph.cells[cell]!.settings.resources));
+    this.#others = new OtherRuns(context, cell => this.#waiting.add(cell.index, cell.settings.resources), () => this.#pump());
     this.#temp = new TempOutputs(graph, context.store, plan.selected);
   }
 
@@ -93,7 +91,7 @@ export class Scheduler {
     this.#pump();
     await ended;
     signal.removeEventListener('abort', onAbort);
-    if (this.#poll) clearTimeout(this.#poll);
+    this.#others.clear();
   }
 
   /** What the plan has settled already: fresh cells, and those that a decision left out. */
@@ -180,7 +178,7 @@ export class Scheduler {
       this.#start(next.cell, next.held);
     }
     if (this.#active > 0) return;
-    if (this.#stop === null && (this.#elsewhere.size > 0 || (this.#waiting.size > 0 && !this.#pool.idle))) return;
+    if (this.#stop === null && (this.#others.size > 0 || (this.#waiting.size > 0 && !this.#pool.idle))) return;
     this.#skipRest();
     this.#finish();
   }
@@ -238,7 +236,7 @@ export class Scheduler {
         this.#inFlight.get(turn.key)?.push(cell.index) ?? this.#waiting.add(cell.index, cell.settings.resources);
         break;
       case 'busy':
-        this.#waitElsewhere(cell, turn.holder);
+        if (this.#stop === null) this.#others.wait(cell, turn.holder);
         break;
       case 'inputs-gone':
         this.#makeAgain(cell, turn.producers);
@@ -289,29 +287,6 @@ export class Scheduler {
     this.#fail(cell);
   }
 
-  #waitElsewhere(cell: Cell, holder: LeaseHolder): void {
-    if (this.#stop !== null) return;
-    this.#elsewhere.set(cell.index, holder);
-    this.#context.emit({ event: 'cell.waiting', cell: cell.id, holder: `run ${holder.run}, ${describeOwner(holder)}` });
-    this.#poll ??= setTimeout(() => void this.#lookElsewhere(), pollMs);
-  }
-
-  /** Looks whether other runs are done with the cells this one waits for, or gone. */
-  async #lookElsewhere(): Promise<void> {
-    const { leases, emit, graph } = this.#context;
-    for (const [index, holder] of [...this.#elsewhere]) {
-      const now = leases.holder(holder.key);
-      if (now !== null && leases.judge(now) === 'working') continue;
-      if (now !== null && (await leases.clear(now))) {
-        emit({ event: 'notice', level: 'warning', cell: now.cell, text: `${now.cell}: taken over from ${describeOwner(now)}, which is gone` });
-      }
-      if (!this.#elsewhere.delete(index)) continue;
-      this.#waiting.add(index, graph.cells[index]!.settings.resources);
-    }
-    this.#poll = this.#elsewhere.size > 0 ? setTimeout(() => void this.#lookElsewhere(), pollMs) : null;
-    this.#pump();
-  }
-
   #makeAgain(cell: Cell, producers: readonly number[]): void {
     for (const producer of producers) {
       const times = (this.#reopenings.get(producer) ?? 0) + 1;
@@ -352,7 +327,7 @@ export class Scheduler {
     if (this.#stop !== null) return;
     this.#stop = why;
     for (const retry of this.#retries.splice(0)) retry.give(null);
-    this.#elsewhere.clear();
+    this.#others.clear();
     queueMicrotask(() => this.#pump());
   }
 
