@@ -1,13 +1,28 @@
 import { writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { defineStage } from '../src/stage.ts';
+import { modelConfig, ModelConfigError } from '../src/study/nn/model-config.ts';
+
+/** What is wrong with the name of a size, known before anything has run; null if nothing is. */
+function problemOfSize(name: string): string | null {
+  try {
+    modelConfig(name);
+    return null;
+  } catch (error) {
+    if (error instanceof ModelConfigError) return `${error.message}: ${error.hint}`;
+    throw error;
+  }
+}
 
 export const stage = defineStage({
   summary: 'Train a two-tower CLIP on image–caption pairs for a budget of compute.',
   params: z
     .strictObject({
       /** Width and layers as `d32l2`, or a preset: `n0` … `n8`, `Ti/16`, `S/16`, `M/16`, `B/32`. */
-      size: z.string(),
+      size: z.string().superRefine((name, context) => {
+        const message = problemOfSize(name);
+        if (message !== null) context.addIssue({ code: 'custom', message });
+      }),
       /** The budget, exactly one: FLOP at 6·MAC a pair, pairs, or passes over the training pairs. */
       flops: z.number().positive().optional(),
       pairs: z.number().positive().optional(),
@@ -59,7 +74,6 @@ export const stage = defineStage({
     const { defaultLearningRate, stepsFor } = await import('../src/study/nn/budget.ts');
     const { openBackend } = await import('../src/study/nn/choose-backend.ts');
     const { drawRows, PairedDataError, rowsOfSplit } = await import('../src/study/nn/data.ts');
-    const { modelConfig } = await import('../src/study/nn/model-config.ts');
     const { saveModel } = await import('../src/study/nn/model-folder.ts');
     const { flopsPerMac, modelSize } = await import('../src/study/nn/model-size.ts');
     const { train } = await import('../src/study/nn/training.ts');

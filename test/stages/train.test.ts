@@ -77,13 +77,26 @@ describe('the stage train', () => {
     [{ size: 'd16l1', flops: 1e9, epochs: 2 }, /exactly one of flops, pairs and epochs/],
     [{ size: 'd16l1', epochs: 1, evaluateEvery: 0, keep: 'best' }, /keep: best needs validation/],
     [{ size: 'd16l1', epochs: 1, colour: 1 }, /colour/],
-    [{ size: 'd16', epochs: 1 }, /unknown model size "d16"/],
     [{ size: 'n0', epochs: 1 }, /n0 has resolution 64, but the data have 16/],
     [{ size: 'd16l1', epochs: 1, patch: 5 }, /patches of 5 pixels do not fill 16/],
     [{ size: 'd16l1', epochs: 1, batch: 200 }, /144 training pairs do not fill a batch of 200/],
     [{ size: 'd16l1', flops: 1000 }, /less than half a batch/],
   ])('refuses %j', async (params, message) => {
     await expect((async () => run(params))()).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['d16', 'unknown model size "d16": write width and layers as d64l3, or one of n0, n1, n2'],
+    ['', 'unknown model size "": write width and layers as d64l3'],
+    ['d0l1', 'the model d0l1 has image width 0: image width must be a whole number above 0'],
+  ])('refuses the size "%s" before it runs, and says what to write', (size, message) => {
+    const issue = stage.params.safeParse({ size, epochs: 1 }).error?.issues[0];
+    expect(issue?.path).toEqual(['size']);
+    expect(issue?.message).toContain(message);
+  });
+
+  it.each(['d16l1', 'n0', 'n7', 'Ti/16', 'ViT-B/32'])('takes the size %s', (size) => {
+    expect(stage.params.safeParse({ size, epochs: 1 }).success).toBe(true);
   });
 
   it('leaves no model behind when the loss is lost', async () => {
