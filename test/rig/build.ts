@@ -1,6 +1,6 @@
 /** Programs of this project that tests start as processes of their own, bundled once for each test file. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -18,12 +18,17 @@ export function buildProgram(file: string): Promise<string> {
 }
 
 async function bundle(file: string): Promise<string> {
-  // Inside node_modules, so that packages are found from there.
-  const base = join(root, 'node_modules', '.cache', 'pipe-tests');
-  mkdirSync(base, { recursive: true });
-  const folder = mkdtempSync(join(base, 'program-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const outfile = join(folder, `${file.replace(/^.*\//, '').replace(/\.ts$/, '')}.mjs`);
-  await build({ entryPoints: [join(root, file)], outfile, bundle: true, format: 'esm', platform: 'node', target: 'node20', packages: 'external', sourcemap: 'inline', logLevel: 'error' });
-  return outfile;
+  const result = await build({
+    entryPoints: [join(root, file)], bundle: true, write: false, format: 'esm', platform: 'node', target: 'node20', packages: 'external', sourcemap: 'inline', outdir: 'out', logLevel: 'error',
+  });
+  const { contents, hash } = result.outputFiles[0]!;
+  // Inside node_modules, so that packages are found from there; named by content, so that test files share it.
+  const folder = join(root, 'node_modules', '.cache', 'pipe-tests');
+  mkdirSync(folder, { recursive: true });
+  const program = join(folder, `${basename(file, '.ts')}-${hash.replaceAll(/[^A-Za-z0-9]/g, '')}.mjs`);
+  if (!existsSync(program)) {
+    writeFileSync(`${program}.${process.pid}`, contents);
+    renameSync(`${program}.${process.pid}`, program);
+  }
+  return program;
 }
