@@ -1,7 +1,7 @@
 /** What the numbers were measured on. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, statfsSync } from 'node:fs';
-import { cpus, release, tmpdir, totalmem, type } from 'node:os';
+import { cpus, loadavg, release, tmpdir, totalmem, type } from 'node:os';
 import { peerNames } from './peers.mjs';
 
 /** @param {(name: string) => string | null} peer */
@@ -14,8 +14,16 @@ export function machineFacts(peer) {
     system: `${type()} ${release()}`,
     fileSystem: fileSystemOf(tmpdir()),
     node: process.version,
+    load: loadavg()[0] ?? 0,
     peers: Object.fromEntries(peerNames.map(name => [name, versionOf(peer(name))])),
   };
+}
+
+/** What a reader has to know of a machine that does other work meanwhile; null for a quiet one. */
+export function loadWarning() {
+  const [load = 0] = loadavg();
+  if (load < 0.5 * cpus().length) return null;
+  return `the load average is ${load.toFixed(1)} on ${cpus().length} cores: other programs are at work, and wall times will be too long`;
 }
 
 /** @param {string} folder */

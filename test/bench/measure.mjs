@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { accessSync, closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 
 const gnuTime = ['/usr/bin/time', '/usr/local/bin/gtime', '/opt/homebrew/bin/gtime'].find(path => {
   try {
@@ -19,6 +20,25 @@ const gnuTime = ['/usr/bin/time', '/usr/local/bin/gtime', '/opt/homebrew/bin/gti
 });
 
 export const hasResourceUsage = gnuTime !== undefined;
+
+/** @type {import('node:child_process').ChildProcess | null} */
+let running = null;
+
+/** Ends the program that is being measured, for a benchmark that is interrupted; resolves when its whole group is gone. */
+export async function endRunning() {
+  if (running?.pid === undefined) return;
+  const group = -running.pid;
+  try {
+    process.kill(group, 'SIGTERM');
+    // GNU time goes at once, the program when it has put things in order.
+    for (let patience = 100; ; patience--) {
+      await wait(50);
+      process.kill(group, patience > 0 ? 0 : 'SIGKILL');
+    }
+  } catch {
+    // no such group any more
+  }
+}
 
 /**
  * Runs a command to its end and measures it. Output goes to a file, so that nobody has to read along.
@@ -35,9 +55,12 @@ export async function measure({ command, cwd, env }) {
   try {
     const [program = '', ...args] = argv;
     const started = process.hrtime.bigint();
-    const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', output, output] });
+    // A group of its own, so that all of it can be ended.
+    const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', output, output], detached: true });
+    running = child;
     const [code, signal] = await once(child, 'exit');
     const wallMs = Number(process.hrtime.bigint() - started) / 1e6;
+    running = null;
     const text = readFileSync(outputPath, 'utf8');
     if (code !== 0) throw new Error(`${command.join(' ')} ended with ${signal ?? code}:\n${text.slice(-2000)}`);
     const usage = gnuTime === undefined ? [] : (readFileSync(usagePath, 'utf8').trim().split('\n').at(-1) ?? '').split(' ').map(Number);

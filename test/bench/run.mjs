@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { allCases } from './cases/all.mjs';
-import { machineFacts } from './machine.mjs';
+import { loadWarning, machineFacts } from './machine.mjs';
+import { endRunning } from './measure.mjs';
 import { findPeers } from './peers.mjs';
 import { parseOptions } from './options.mjs';
 import { caseText } from './table.mjs';
@@ -29,14 +30,20 @@ if (!existsSync(pipe)) {
 const say = text => void writeSync(2, `${text}\n`);
 const peer = findPeers(process.env);
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'pipe-bench-')));
-const cleanUp = () => rmSync(folder, { recursive: true, force: true });
+const cleanUp = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+let interrupted = false;
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
   process.once(signal, () => {
-    cleanUp();
-    process.exit(signal === 'SIGINT' ? 130 : 143);
+    interrupted = true;
+    void endRunning().then(() => {
+      cleanUp();
+      process.exit(signal === 'SIGINT' ? 130 : 143);
+    });
   });
 }
 
+const warning = loadWarning();
+if (warning !== null) say(warning);
 const shared = new Map();
 const entries = [];
 let failed = 0;
@@ -50,6 +57,7 @@ try {
       entries.push({ name, title, result });
       if (!options.json) console.log(`${caseText({ name, title, result })}\n`);
     } catch (error) {
+      if (interrupted) await new Promise(() => {}); // the handler of the signal ends this process
       failed += 1;
       const message = error instanceof Error ? error.message : String(error);
       entries.push({ name, title, error: message });
@@ -61,7 +69,7 @@ try {
   cleanUp();
 }
 const machine = machineFacts(peer);
-if (options.json) console.log(JSON.stringify(jsonOf(entries, machine), null, 2));
-else console.log(`${machine.cores} × ${machine.processor}, ${machine.memoryGiB} GiB, ${machine.fileSystem}, ${machine.system}, Node ${machine.node}`);
+if (options.json) console.log(JSON.stringify({ ...jsonOf(entries, machine), warning }, null, 2));
+else console.log(`${warning === null ? '' : `NOTE: at the start ${warning}\n`}${machine.cores} × ${machine.processor}, ${machine.memoryGiB} GiB, ${machine.fileSystem}, ${machine.system}, Node ${machine.node}`);
 // A bar that is missed is a number to read; a case that could not be measured is a failure.
 process.exitCode = failed > 0 ? 1 : 0;
