@@ -1,5 +1,6 @@
 /** Which cells wait for which, and which are worth starting first. */
-import type { Cell, CellGraph } from '../pipeline/model.ts';
+import type { CellGraph } from '../pipeline/model.ts';
+import { dependenciesOf } from '../pipeline/reader.ts';
 
 export interface Dependencies {
   /** For each cell, those that have to end before it; of the selected ones only. */
@@ -7,21 +8,11 @@ export interface Dependencies {
   readonly after: readonly (readonly number[])[];
 }
 
-export function cellsBefore(cell: Cell): Set<number> {
-  const found = new Set<number>(cell.needs);
-  for (const input of Object.values(cell.inputs)) {
-    if (input.kind === 'output') found.add(input.cell);
-    else if (input.kind === 'gather') for (const item of input.items) found.add(item.cell);
-  }
-  if (cell.guard) found.add(cell.guard.decision);
-  return found;
-}
-
 export function findDependencies(graph: CellGraph, selected: ReadonlySet<number>): Dependencies {
   const before: number[][] = [];
   const after: number[][] = graph.cells.map(() => []);
   for (const cell of graph.cells) {
-    const those = selected.has(cell.index) ? [...cellsBefore(cell)].filter(other => selected.has(other)) : [];
+    const those = selected.has(cell.index) ? dependenciesOf(cell).filter(other => selected.has(other)) : [];
     before.push(those);
     for (const other of those) after[other]!.push(cell.index);
   }
