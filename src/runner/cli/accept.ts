@@ -2,20 +2,13 @@
 import { PipeError } from '../diagnostic.ts';
 import { selectCells } from '../pipeline/target.ts';
 import type { Plan } from '../plan/model.ts';
-import { outputsOf } from '../report/collect.ts';
-import type { Artefact, Key } from '../store/model.ts';
-import type { Store } from '../store/store.ts';
+import { acceptOutputs } from '../store/accept.ts';
+import type { Acceptable } from '../store/accept.ts';
 import { plural } from '../ui/format.ts';
 import type { CommandModule } from './context.ts';
 import { addPipelineOptions, fileAndTargets } from './options.ts';
 import type { PipelineOptions } from './options.ts';
 import { backendChoice, openSession } from './session.ts';
-
-interface Accepted {
-  readonly cell: string;
-  readonly key: Key;
-  readonly attempt: number;
-}
 
 export const acceptCommand: CommandModule = {
   name: 'accept',
@@ -32,7 +25,7 @@ export const acceptCommand: CommandModule = {
         const session = await openSession(files, options, context, { mode: 'write', force: 'none', backend: backendChoice(undefined, context) });
         try {
           const cells = selectCells(session.graph, targets);
-          const accepted = acceptCells(session.plan, session.store, cells, reason);
+          const accepted = acceptOutputs(session.store, acceptable(session.plan, cells), reason);
           if (options.json) context.stdout.write(`${JSON.stringify({ reason, accepted })}\n`);
           else if (accepted.length === 0) context.stdout.write('nothing to accept: all of it is fresh\n');
           else {
@@ -46,9 +39,9 @@ export const acceptCommand: CommandModule = {
   },
 };
 
-/** All or none: what cannot be accepted is said before anything is written. */
-function acceptCells(plan: Plan, store: Store, cells: ReadonlySet<number>, reason: string): Accepted[] {
-  const ready = [...cells].flatMap(index => {
+/** Fresh cells need no acceptance. What cannot be accepted is said before anything is written. */
+function acceptable(plan: Plan, cells: ReadonlySet<number>): Acceptable[] {
+  return [...cells].flatMap(index => {
     const planned = plan.cells[index];
     const cell = plan.graph.cells[index];
     if (planned === undefined || cell === undefined || planned.state === 'fresh' || planned.state === 'stopped') return [];
@@ -57,19 +50,6 @@ function acceptCells(plan: Plan, store: Store, cells: ReadonlySet<number>, reaso
         exitCode: 1, code: 'not-settled', hint: `accept or run those first: \`pipe why '${cell.id}'\` names them`,
       });
     }
-    const attempt = store.results.lastAttempts(plan.graph.pipeline, cell.id, { status: 'ran', limit: 1 })[0];
-    const outputs = attempt === undefined ? {} : outputsOf(attempt.id, store);
-    const missing = Object.keys(cell.outputs).filter(name => !isHere(outputs[name], store));
-    if (attempt === undefined || missing.length > 0) {
-      throw new PipeError(`${cell.id} has no ${attempt === undefined ? 'result' : `output ${missing.join(', ')}`} that could be accepted`, {
-        exitCode: 1, code: 'nothing-to-accept', hint: `\`pipe run '${cell.id}'\` makes it`,
-      });
-    }
-    const present = Object.fromEntries(Object.keys(cell.outputs).map(name => [name, outputs[name] as Artefact]));
-    return [{ cell: cell.id, key: planned.actionKey, attempt: attempt.id, outputs: present }];
+    return [{ pipeline: plan.graph.pipeline, cell: cell.id, key: planned.actionKey, outputs: Object.keys(cell.outputs) }];
   });
-  for (const { key, attempt, outputs } of ready) store.results.putRecord({ key, kind: 'action', attempt, outputs, accepted: reason });
-  return ready.map(({ cell, key, attempt }) => ({ cell, key, attempt }));
 }
-
-const isHere = (artefact: Artefact | undefined, store: Store): boolean => artefact !== undefined && store.artefacts.present(artefact) === 'here';

@@ -3,8 +3,8 @@ import { chmodSync, cpSync, existsSync, lstatSync, mkdirSync, readdirSync, renam
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { PipeError } from '../diagnostic.ts';
 import { selectOutput } from '../pipeline/target.ts';
-import { outputsOf } from '../report/collect.ts';
 import { attemptOf, markOf } from '../report/result-rows.ts';
+import { outputsOf } from '../store/history.ts';
 import { formatBytes } from '../ui/format.ts';
 import { shownPath } from '../ui/lines.ts';
 import type { CommandModule } from './context.ts';
@@ -45,7 +45,7 @@ function findOutput(session: Session, target: string): { source: string; name: s
   const planned = plan.cells[index];
   const id = graph.cells[index]?.id ?? target;
   const attempt = planned === undefined ? null : attemptOf(planned, plan, store);
-  const artefact = attempt === null ? undefined : outputsOf(attempt, store)[output];
+  const artefact = attempt === null ? undefined : outputsOf(store.database, attempt)[output];
   if (planned === undefined || artefact === undefined) {
     throw new PipeError(`${id} has no result yet`, { exitCode: 1, code: 'never-run', hint: `\`pipe run '${id}'\` makes it` });
   }

@@ -1,9 +1,8 @@
 /** `pipe show RUN` lists what a run did; `pipe show TARGET` says all that is known of the last attempt of a cell. */
 import { PipeError } from '../diagnostic.ts';
 import { selectOneCell } from '../pipeline/target.ts';
-import { outputsOf } from '../report/collect.ts';
 import { metricValues } from '../report/result-rows.ts';
-import { attemptsOfRun, findRun, lastMetricsOf, notesOf, paramsOf } from '../store/history.ts';
+import { attemptsOfRun, findRun, lastMetricsOf, notesOf, outputsOf, paramsOf } from '../store/history.ts';
 import type { Attempt } from '../store/model.ts';
 import { openStore } from '../store/store.ts';
 import type { Store } from '../store/store.ts';
@@ -78,7 +77,7 @@ async function showCell(target: string, files: readonly string[], options: Pipel
     if (options.json) {
       context.stdout.write(`${JSON.stringify({
         ...attempt, params: paramsOf(store.database, attempt.id), metrics: metricValues(lastMetricsOf(store.database, attempt.id)),
-        notes: notesOf(store.database, attempt.id), manifest: store.results.manifestOf(attempt.id), outputs: outputsOf(attempt.id, store),
+        notes: notesOf(store.database, attempt.id), manifest: store.results.manifestOf(attempt.id), outputs: outputsOf(store.database, attempt.id),
       })}\n`);
       return;
     }
@@ -105,7 +104,7 @@ function printAttempt(attempt: Attempt, store: Store, style: Style, context: Cli
     ['params', list(Object.entries(paramsOf(store.database, attempt.id)).map(([name, value]) => [name, formatValue(value)] as const))],
     ['metrics', list(Object.entries(metricValues(lastMetricsOf(store.database, attempt.id))).map(([name, value]) => [name, shown(value)] as const))],
     ['notes', notesOf(store.database, attempt.id).map(printable).join('\n')],
-    ['outputs', Object.entries(outputsOf(attempt.id, store)).map(([name, artefact]) => `${name} ${artefact.digest.slice(0, 12)} ${formatBytes(artefact.size)}`).join('\n')],
+    ['outputs', Object.entries(outputsOf(store.database, attempt.id)).map(([name, artefact]) => `${name} ${artefact.digest.slice(0, 12)} ${formatBytes(artefact.size)}`).join('\n')],
     ['log', shownPath(attempt.log, context.cwd)],
   ], style, context);
 }

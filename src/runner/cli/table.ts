@@ -79,7 +79,7 @@ function sorted(rows: readonly ResultRow[], sort: string): ResultRow[] {
   return rows.toSorted(order);
 }
 
-const fixedColumns = ['cell', 'stage', 'state', 'attempt'];
+const fixedColumns = ['cell', 'stage', 'state', 'reason', 'attempt'];
 
 function requireColumn(name: string, rows: readonly ResultRow[]): void {
   if (rows.length === 0 || fixedColumns.includes(name) || rows.some(row => valueOf(row, name) !== undefined)) return;
@@ -95,6 +95,8 @@ function makeTable(rows: readonly ResultRow[], options: TableOptions): Table {
   const noAxes = rows.some(row => Object.keys(row.cell.point).length === 0);
   const columns = given ?? [...(stages.size > 1 ? ['stage'] : noAxes ? ['cell'] : []), ...found];
   // A stale row says so in every format.
-  const all = columns.includes('state') ? columns : [...columns, 'state'];
+  const state = columns.includes('state') ? columns : [...columns, 'state'];
+  // So does one that stands by acceptance, with the reason.
+  const all = state.includes('reason') || !rows.some(row => row.mark.state === 'accepted') ? state : [...state, 'reason'];
   return { columns: all, rows: rows.map(row => all.map(column => valueOf(row, column))) };
 }

@@ -44,6 +44,7 @@ function toJson(explanation: Explanation, state: string, idOf: (cell: number) =>
     }),
     nearest: explanation.nearest,
     estimateMs: explanation.estimateMs,
+    accepted: explanation.accepted,
     manifest: explanation.manifest,
     comparedWith: explanation.comparedWith,
     because: explanation.because.map(cause => toJson(cause, '', idOf)),

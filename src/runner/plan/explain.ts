@@ -33,6 +33,7 @@ function explainOnce(plan: Plan, index: number, store: Store, seen: Set<number>)
     comparedWith: compared,
     nearest: planned.state === 'run' || planned.state === 'pending' ? nearestCached(plan, context, cell, manifest, compared?.attempt ?? null) : null,
     estimateMs: planned.estimateMs,
+    accepted: acceptanceOf(planned),
     because,
   };
 }
@@ -49,6 +50,10 @@ function manifestNow(plan: Plan, context: PlanContext, cell: Cell): Manifest {
   return Object.values(cell.inputs).every(({ kind }) => kind === 'path')
     ? planManifest(cell, context, fixed)
     : finishManifest([...fixed, ...context.reader.inputParts(cell, known)], cell.settings.ignore);
+}
+
+function acceptanceOf({ record }: Plan['cells'][number]): Explanation['accepted'] {
+  return record === null || record.accepted === null ? null : { reason: record.accepted, attempt: record.attempt };
 }
 
 function comparedWith(plan: Plan, cell: Cell, store: Store): Explanation['comparedWith'] {

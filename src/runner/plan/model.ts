@@ -82,6 +82,8 @@ export interface Explanation {
   /** The cached cell of the same stage that differs least, and in what. */
   readonly nearest: { readonly attempt: number; readonly cell: string; readonly differences: readonly Reason[] } | null;
   readonly estimateMs: number | null;
+  /** Fresh only because `pipe accept` let an attempt made under another key stand for it, for this reason. */
+  readonly accepted: { readonly reason: string; readonly attempt: number } | null;
   /** For `upstream` reasons: their own explanations. */
   readonly because: readonly Explanation[];
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import type { ReportItem } from '../pipeline/model.ts';
 import type { Plan } from '../plan/model.ts';
+import { outputsOf } from '../store/history.ts';
 import type { Artefact } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { collectNotes } from './final-notes.ts';
@@ -16,6 +17,8 @@ export function collectPage(plan: Plan, store: Store, facts: { readonly madeAt: 
   const items = graph.report.length > 0 ? graph.report.map(item => pageItem(item, plan, store)) : defaultTables(plan, store);
   const conclusions = collectNotes(plan, store);
   const attempts = new Set<number>(conclusions.map(conclusion => conclusion.attempt));
+  const accepted = acceptedCells(plan);
+  for (const { attempt } of accepted) attempts.add(attempt);
   for (const item of items) {
     if (item.kind === 'table') for (const row of item.rows) if (row.attempt !== null) attempts.add(row.attempt);
     if (item.kind === 'figure' && item.attempt !== null) attempts.add(item.attempt);
@@ -34,10 +37,18 @@ export function collectPage(plan: Plan, store: Store, facts: { readonly madeAt: 
     },
     params: flatten(graph.params),
     conclusions,
+    accepted,
     items,
     graph: graphSvg(stageGraph(graph, plan)),
     provenance: [...attempts].sort((a, b) => a - b).flatMap(attempt => provenanceOf(attempt, store)),
   };
+}
+
+function acceptedCells({ graph, cells }: Plan): ReportPage['accepted'] {
+  return cells.flatMap(({ cell, state, record }) =>
+    state === 'fresh' && record !== null && record.accepted !== null
+      ? [{ cell: graph.cells[cell]?.id ?? '', reason: record.accepted, attempt: record.attempt }]
+      : []);
 }
 
 /** A pipeline that lists nothing gets a table of each stage that has metrics. */
@@ -86,7 +97,7 @@ function figureItem(item: Extract<ReportItem, { kind: 'figure' }>, plan: Plan, s
   if (planned === undefined) return { kind: 'figure', title, picture: null, attempt: null, mark: { state: 'missing', why: 'no such stage' }, missing: 'its stage is not active' };
   const attempt = attemptOf(planned, plan, store);
   const mark = markOf(planned, attempt, plan);
-  const artefact = attempt === null ? undefined : outputsOf(attempt, store)[item.output];
+  const artefact = attempt === null ? undefined : outputsOf(store.database, attempt)[item.output];
   const picture = artefact === undefined ? null : readPicture(artefact, store);
   const missing = picture !== null ? null : attempt === null ? `${title} has not been made yet` : `${title} is not in the cache any more`;
   return { kind: 'figure', title, picture, attempt, mark, missing };
@@ -112,12 +123,6 @@ function sniff(bytes: Buffer): string | null {
   return null;
 }
 
-/** What an attempt put out: any record that names it. */
-export function outputsOf(attempt: number, store: Store): Readonly<Record<string, Artefact>> {
-  const row = store.database.prepare<[number], { outputs: string }>('SELECT outputs FROM record WHERE attempt = ? LIMIT 1').get(attempt);
-  return row === undefined ? {} : (JSON.parse(row.outputs) as Readonly<Record<string, Artefact>>);
-}
-
 function provenanceOf(id: number, store: Store): Provenance[] {
   const attempt = store.results.attempt(id);
   if (attempt === null) return [];
@@ -134,6 +139,6 @@ function provenanceOf(id: number, store: Store): Provenance[] {
     peakMemoryBytes: attempt.peakMemoryBytes,
     platform: { ...attempt.platform, ...(attempt.gpu === null ? {} : { gpu: attempt.gpu }) },
     manifest: store.results.manifestOf(id).map(part => ({ part: part.part, value: part.value, ignored: part.ignored === true })),
-    outputs: Object.entries(outputsOf(id, store)).map(([name, artefact]) => ({ name, digest: artefact.digest, size: artefact.size, files: artefact.files })),
+    outputs: Object.entries(outputsOf(store.database, id)).map(([name, artefact]) => ({ name, digest: artefact.digest, size: artefact.size, files: artefact.files })),
   }];
 }

@@ -13,6 +13,8 @@ export interface ReportPage {
   readonly params: Readonly<Record<string, Json>>;
   /** What the last stages said, in their own words. */
   readonly conclusions: readonly { readonly stage: string; readonly text: string; readonly attempt: number }[];
+  /** Cells that are fresh because somebody accepted what was there, on the page or behind it. */
+  readonly accepted: readonly { readonly cell: string; readonly reason: string; readonly attempt: number }[];
   readonly items: readonly PageItem[];
   /** SVG of the stages. */
   readonly graph: string;

@@ -29,6 +29,7 @@ export function renderPage(page: ReportPage): string {
 </header>
 <main>
 ${conclusionsHtml(page)}
+${acceptedHtml(page)}
 ${page.items.map(itemHtml).join('\n')}
 <section id="stages">
 <h2>Stages</h2>
@@ -49,6 +50,12 @@ function conclusionsHtml({ conclusions }: ReportPage): string {
   const lines = conclusions.map(({ stage, text, attempt }) =>
     `<p><b>${escapeHtml(stage)}</b> ${escapeHtml(text)} <a href="#attempt-${attempt}">#${attempt}</a></p>`);
   return `<section class="conclusions">${lines.join('')}</section>`;
+}
+
+function acceptedHtml({ accepted }: ReportPage): string {
+  if (accepted.length === 0) return '';
+  const lines = accepted.map(({ cell, reason, attempt }) => `<b>${escapeHtml(cell)}</b> ${escapeHtml(reason)} <a href="#attempt-${attempt}">#${attempt}</a>`);
+  return `<p class="note warn" id="accepted">Not made with the pipeline as it is now, but accepted for it: ${lines.join('; ')}.</p>`;
 }
 
 function itemHtml(item: PageItem): string {

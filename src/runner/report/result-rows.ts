@@ -75,7 +75,7 @@ export function metricValues(metrics: Readonly<Record<string, number>>): Record<
   return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, Number.isFinite(value) ? value : String(value)]));
 }
 
-/** A value of a row by column name: an axis of the point, then a metric, then a param; `cell`, `stage`, `state`, `attempt` too. */
+/** A value of a row by column name: an axis of the point, then a metric, then a param; `cell`, `stage`, `state`, `reason` (of an acceptance), `attempt` too. */
 export function valueOf(row: ResultRow, column: string): Json | undefined {
   if (Object.hasOwn(row.cell.point, column)) return row.cell.point[column];
   if (Object.hasOwn(row.metrics, column)) return row.metrics[column];
@@ -87,6 +87,8 @@ export function valueOf(row: ResultRow, column: string): Json | undefined {
       return row.stage;
     case 'state':
       return row.mark.state;
+    case 'reason':
+      return row.mark.state === 'accepted' ? row.mark.why : undefined;
     case 'attempt':
       return row.attempt;
     default:

@@ -1,7 +1,7 @@
 /** Reading the results database for people: runs, attempts, metrics, tables. */
 import type { Database } from 'better-sqlite3';
 import type { Json, JsonObject } from '../json.ts';
-import type { Attempt, AttemptStatus, FailureCause, Key } from './model.ts';
+import type { Artefact, Attempt, AttemptStatus, FailureCause, Key } from './model.ts';
 
 export const attemptColumns = `id, run, stage, cell, point, plan_key AS planKey, action_key AS actionKey, status, host, started_at AS startedAt,
   ended_at AS endedAt, cpu_seconds AS cpuSeconds, peak_memory_bytes AS peakMemoryBytes, gpu, exit_code AS exitCode, signal, cause,
@@ -75,6 +75,12 @@ export function paramsOf(database: Database, attempt: number): Record<string, Js
 export function notesOf(database: Database, attempt: number): string[] {
   const row = database.prepare<[number], { notes: string }>('SELECT notes FROM attempt WHERE id = ?').get(attempt);
   return row === undefined ? [] : (JSON.parse(row.notes) as string[]);
+}
+
+/** What an attempt put out, by name of the output: any record that names it. Empty once these are gone. */
+export function outputsOf(database: Database, attempt: number): Readonly<Record<string, Artefact>> {
+  const row = database.prepare<[number], { outputs: string }>('SELECT outputs FROM record WHERE attempt = ? LIMIT 1').get(attempt);
+  return row === undefined ? {} : (JSON.parse(row.outputs) as Readonly<Record<string, Artefact>>);
 }
 
 /** Every metric row of an attempt, by name and step. */

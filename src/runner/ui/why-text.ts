@@ -3,12 +3,14 @@ import type { Explanation } from '../plan/model.ts';
 import { formatEstimate } from './format.ts';
 import { reasonText } from './reason-text.ts';
 import type { ReasonContext } from './reason-text.ts';
+import { printable } from '../run/log-file.ts';
 import type { Style } from './style.ts';
 
 export function whyText(explanation: Explanation, state: string, context: ReasonContext, style: Style): string {
   const lines: string[] = [];
   const id = context.graph.cells[explanation.cell]?.id ?? '';
   lines.push(`${style.bold(id)} ${state === 'fresh' ? style.good(state) : style.warn(state)}`);
+  if (explanation.accepted !== null) lines.push(style.warn(acceptedText(explanation.accepted)));
   addBranches(explanation, '', lines, context, style, new Set());
   if (explanation.nearest !== null) {
     const { attempt, cell, differences } = explanation.nearest;
@@ -19,6 +21,8 @@ export function whyText(explanation: Explanation, state: string, context: Reason
   if (explanation.estimateMs !== null && state !== 'fresh') lines.push(`to run it takes about ${formatEstimate(explanation.estimateMs)} (from history)`);
   return `${lines.join('\n')}\n`;
 }
+
+const acceptedText = ({ reason, attempt }: NonNullable<Explanation['accepted']>): string => `accepted, made by attempt ${attempt}: ${printable(reason)}`;
 
 /** A cell that several inputs lead to is shown in full once. */
 function addBranches(

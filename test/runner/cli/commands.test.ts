@@ -215,6 +215,12 @@ describe('after a change', () => {
     expect(project.pipe(['table']).stdout).toContain('stale');
     expect(project.pipe(['accept', 'draw', '--reason', 'only a comment']).stdout).toContain('accepted 1 cell: only a comment');
     expect(project.pipe(['status']).stdout).toMatch(/draw +fresh .*accepted: only a comment/);
+    expect(project.pipe(['why', 'draw']).stdout).toMatch(/draw fresh\naccepted, made by attempt \d+: only a comment\n└ input script: .*draw\.sh/);
+    expect(json(project.pipe(['why', 'draw', '--json']).stdout)).toMatchObject({ state: 'fresh', accepted: { reason: 'only a comment' } });
+    expect(project.pipe(['table', 'draw', 'fit']).stdout).toMatch(/accepted +only a comment/);
+    expect(project.pipe(['table', 'fit']).stdout).not.toContain('reason');
+    project.pipe(['report', '-o', 'page.html']);
+    expect(project.read('page.html')).toMatch(/accepted for it: <b>draw<\/b> only a comment <a href="#attempt-\d+">/);
     expect(project.pipe(['run'])).toMatchObject({ code: 0, stderr: '✓ nothing to run: 4 cells fresh\n' });
   });
 
@@ -231,7 +237,7 @@ describe('after a change', () => {
   test('--force runs again, --force=TARGET only that', () => {
     const forced = lines(project.pipe(['run', '--force=law', '--json']).stdout).at(-1);
     expect(forced).toMatchObject({ ran: 1, fresh: 3 });
-    expect(lines(project.pipe(['run', '--force', 'fit', '--json', '-j', '1']).stdout).filter(event => event.event === 'cell.started').map(event => event['cell'])).toEqual(['fit[rate=0.1]', 'fit[rate=0.5]']);
+    expect(lines(project.pipe(['run', '--force', 'fit', '--json', '-j', '1']).stdout).filter(event => event.event === 'cell.started').map(event => event['cell']).sort()).toEqual(['fit[rate=0.1]', 'fit[rate=0.5]']);
   });
 });
 

@@ -20,7 +20,8 @@ const graph: StageGraph = {
 
 const page = (items: readonly PageItem[]): ReportPage => ({
   title: 'A <title> & more', pipeline: 'p', profile: 'demo', overrides: ['a=<1>'], madeAt: 0, program: 'pipe 0.1.0', counts: { fresh: 1, stale: 2, stopped: 0 },
-  params: { rate: 0.1 }, conclusions: [{ stage: 'fit', text: 'train <more>', attempt: 7 }], items, graph: graphSvg(graph),
+  params: { rate: 0.1 }, conclusions: [{ stage: 'fit', text: 'train <more>', attempt: 7 }],
+  accepted: [{ cell: 'fit', reason: 'only <b>a comment</b>', attempt: 7 }], items, graph: graphSvg(graph),
   provenance: [{
     attempt: 7, cell: 'train[seed=1]', run: 2, key: 'abc123', status: 'ran', host: 'here', startedAt: 0, durationMs: 41_000, cpuSeconds: 3, peakMemoryBytes: 1e6,
     platform: { backend: 'wasm' }, manifest: [{ part: 'code', value: { 'stages/train.ts': 'feed' }, ignored: false }, { part: 'with.log_every', value: 5, ignored: true }],
@@ -49,6 +50,7 @@ test('the page needs nothing from outside and runs nothing', () => {
   const html = renderPage(page([figure('<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0"/></svg>'), { kind: 'text', text: 'a < b\n\nc' }]));
   expect(html).not.toMatch(/<script|<link|src="http|@import|A <title>/);
   expect(html).toContain('<b>fit</b> train &lt;more&gt; <a href="#attempt-7">');
+  expect(html).toContain('<b>fit</b> only &lt;b&gt;a comment&lt;/b&gt; <a href="#attempt-7">');
   expect(html).toContain('<p>a &lt; b</p><p>c</p>');
   expect(html).toContain('<div class="chart"><svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0"/></svg></div>');
 });
