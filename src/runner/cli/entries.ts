@@ -8,6 +8,7 @@ const project = 'Project:';
 
 export const runnerCommands: readonly CommandEntry[] = [
   { name: 'run', summary: 'make everything (or the targets) fresh', group: running, load: async () => (await import('./run.ts')).runCommand },
+  { name: 'verify', summary: 'run fresh cells again and compare', group: running, load: async () => (await import('./verify.ts')).verifyCommand },
   { name: 'accept', summary: 'let present outputs stand for a new key', group: running, load: async () => (await import('./accept.ts')).acceptCommand },
   { name: 'status', summary: 'show what would run', group: looking, load: async () => (await import('./status.ts')).statusCommand },
   { name: 'why', summary: 'show why a cell would run', group: looking, load: async () => (await import('./why.ts')).whyCommand },

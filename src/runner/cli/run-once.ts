@@ -7,6 +7,9 @@ import { makePlan } from '../plan/planner.ts';
 import { pagePath } from '../report/page-path.ts';
 import type { RunEvent } from '../run/event.ts';
 import type { Executor } from '../run/executor.ts';
+import { RunControl } from '../run/run-control.ts';
+import type { VerifyRequest } from '../run/verify-outputs.ts';
+import type { Key } from '../store/model.ts';
 import { createLocalExecutor } from '../run/local.ts';
 import { runPlan } from '../run/run-plan.ts';
 import { chooseRenderer } from '../ui/choose-renderer.ts';
@@ -21,20 +24,31 @@ import type { StopSignals } from './stop-signals.ts';
 type Facts = Pick<CliContext, 'cwd' | 'env' | 'packageRoot' | 'version' | 'stdout' | 'stderr' | 'backends'>;
 type Choices = Pick<RunOptions, 'jobs' | 'keepGoing' | 'maxGpuHours' | 'maxTime' | 'plain' | 'json'> & { readonly backend: string };
 
+/** What some commands want beyond a plain run. */
+export interface RunExtras {
+  /** Cells that are compared with their results: the page and the results in short are left out then. */
+  readonly verify?: ReadonlyMap<number, VerifyRequest>;
+  readonly refused?: ReadonlySet<Key>;
+  readonly control?: RunControl;
+  /** Sees each event before it is shown. */
+  readonly onEvent?: (event: RunEvent) => void;
+}
+
 /** Runs the session's plan. Gives the exit code. */
-export async function runOnce(session: Session, options: Choices, context: Facts): Promise<number> {
+export async function runOnce(session: Session, options: Choices, context: Facts, extras: RunExtras = {}): Promise<number> {
   const signals = listenForStop();
   try {
-    return await runUntilStopped(session, options, context, signals);
+    return await runUntilStopped(session, options, context, signals, extras);
   } finally {
     signals.dispose();
   }
 }
 
 /** The same, for a caller that listens to the signals itself. */
-export async function runUntilStopped(session: Session, options: Choices, context: Facts, signals: StopSignals): Promise<number> {
+export async function runUntilStopped(session: Session, options: Choices, context: Facts, signals: StopSignals, extras: RunExtras = {}): Promise<number> {
   const { plan, store, graph } = session;
   const willRun = plan.counts.run + plan.counts.pending > 0;
+  const control = extras.control ?? new RunControl();
   const renderer = await chooseRenderer({
     json: options.json === true,
     plain: options.plain === true,
@@ -46,10 +60,11 @@ export async function runUntilStopped(session: Session, options: Choices, contex
     waiting: waitingByStage(plan),
     why: cell => whyLines(plan, cell),
     onStop: signals.interrupt,
-    onPause: null,
+    onPause: paused => control.pause(paused),
   });
   // The last event waits until the page is written, since it names it.
   const emit = (event: RunEvent): void => {
+    extras.onEvent?.(event);
     if (event.event !== 'run.finished') renderer.handle(event);
     if (event.event === 'run.planned' && willRun && graph.cells.some(cell => cell.action.kind === 'module')) {
       emit({ event: 'notice', level: 'info', text: `tensor backend: ${session.platform.backend}` });
@@ -71,11 +86,14 @@ export async function runUntilStopped(session: Session, options: Choices, contex
       command: ['pipe', ...process.argv.slice(2)],
       version: context.version,
       environment: context.env,
+      control,
+      ...(extras.verify === undefined ? {} : { verify: extras.verify }),
+      ...(extras.refused === undefined ? {} : { refused: extras.refused }),
     });
-    const page = await pageOf(session, summary.ran + summary.failed + summary.tainted > 0, emit, context);
+    const page = extras.verify !== undefined ? null : await pageOf(session, summary.ran + summary.failed + summary.tainted > 0, emit, context);
     renderer.handle({ event: 'run.finished', ...summary, report: page });
     await renderer.close();
-    if (!options.json) await printEnd(session, { ran: summary.ran > 0, page, ok: summary.exitCode === 0 }, context);
+    if (!options.json && extras.verify === undefined) await printEnd(session, { ran: summary.ran > 0, page, ok: summary.exitCode === 0 }, context);
     return summary.exitCode;
   } finally {
     await renderer.close();

@@ -4,6 +4,8 @@ import { selectOneCell } from '../pipeline/target.ts';
 import { metricValues } from '../report/result-rows.ts';
 import { attemptsOfRun, findRun, lastMetricsOf, notesOf, outputsOf, paramsOf } from '../store/history.ts';
 import type { Attempt } from '../store/model.ts';
+import { verificationsOf } from '../store/verifications.ts';
+import type { Verification } from '../store/verifications.ts';
 import { openStore } from '../store/store.ts';
 import type { Store } from '../store/store.ts';
 import { formatBytes, formatDuration, formatTime, formatValue } from '../ui/format.ts';
@@ -78,6 +80,7 @@ async function showCell(target: string, files: readonly string[], options: Pipel
       context.stdout.write(`${JSON.stringify({
         ...attempt, params: paramsOf(store.database, attempt.id), metrics: metricValues(lastMetricsOf(store.database, attempt.id)),
         notes: notesOf(store.database, attempt.id), manifest: store.results.manifestOf(attempt.id), outputs: outputsOf(store.database, attempt.id),
+        verifications: verificationsOf(store.database, attempt.id),
       })}\n`);
       return;
     }
@@ -105,8 +108,16 @@ function printAttempt(attempt: Attempt, store: Store, style: Style, context: Cli
     ['metrics', list(Object.entries(metricValues(lastMetricsOf(store.database, attempt.id))).map(([name, value]) => [name, shown(value)] as const))],
     ['notes', notesOf(store.database, attempt.id).map(printable).join('\n')],
     ['outputs', Object.entries(outputsOf(store.database, attempt.id)).map(([name, artefact]) => `${name} ${artefact.digest.slice(0, 12)} ${formatBytes(artefact.size)}`).join('\n')],
+    ['verified', verificationsOf(store.database, attempt.id).map(verificationText).join('\n')],
     ['log', shownPath(attempt.log, context.cwd)],
   ], style, context);
+}
+
+function verificationText({ deterministic, tolerance, outputs, again, at }: Verification): string {
+  const changed = outputs.filter(({ how }) => how !== 'same').map(({ output, text }) => `${output}: ${text ?? ''}`);
+  const within = outputs.some(({ how }) => how === 'tolerated') ? ` within ${tolerance ?? 0}` : '';
+  const detail = changed.length === 0 ? '' : ` (${changed.join('; ')})`;
+  return `${deterministic ? `deterministic${within}` : 'not deterministic'}: run again ${formatTime(at)}${again === null ? '' : ` as attempt ${again}`}${detail}`;
 }
 
 /** Entries without a value are left out; further lines stand under the first. */

@@ -13,6 +13,22 @@ import { outputPaths } from './work-folder.ts';
 export type Collected = { readonly ok: true; readonly outputs: Outputs } | { readonly ok: false; readonly cause: FailureCause; readonly message: string };
 
 export async function collectOutputs(store: Store, cell: Cell, folder: string, recorder: AttemptRecorder): Promise<Collected> {
+  const trouble = checkOutputs(cell, folder, recorder);
+  if (trouble !== null) return trouble;
+  const outputs: Record<string, Artefact> = {};
+  for (const [name, path] of Object.entries(outputPaths(cell, folder))) {
+    try {
+      outputs[name] = await store.artefacts.add(path, basename(cell.outputs[name]!.path));
+    } catch (error) {
+      if (error instanceof PipeError) return { ok: false, cause: 'missing-output', message: `the output ${name}: ${error.message}${error.hint === null ? '' : ` (${error.hint})`}` };
+      throw error;
+    }
+  }
+  return { ok: true, outputs };
+}
+
+/** Whether all outputs are there and of their kinds; metrics in them are recorded. Null when all is well. */
+export function checkOutputs(cell: Cell, folder: string, recorder: AttemptRecorder): Extract<Collected, { ok: false }> | null {
   const paths = outputPaths(cell, folder);
   // All are looked at before the first is taken, so that a message names all that is wrong.
   const wrong: string[] = [];
@@ -33,14 +49,5 @@ export async function collectOutputs(store: Store, cell: Cell, folder: string, r
       return { ok: false, cause: 'missing-output', message: `the output ${name} is no metrics file: ${error instanceof Error ? error.message : String(error)}` };
     }
   }
-  const outputs: Record<string, Artefact> = {};
-  for (const [name, path] of Object.entries(paths)) {
-    try {
-      outputs[name] = await store.artefacts.add(path, basename(cell.outputs[name]!.path));
-    } catch (error) {
-      if (error instanceof PipeError) return { ok: false, cause: 'missing-output', message: `the output ${name}: ${error.message}${error.hint === null ? '' : ` (${error.hint})`}` };
-      throw error;
-    }
-  }
-  return { ok: true, outputs };
+  return null;
 }

@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from '../json.ts';
 import type { FailureCause } from '../store/model.ts';
+import type { VerificationReport } from '../store/verifications.ts';
 
 export type CellStatus = 'ran' | 'fresh' | 'failed' | 'skipped' | 'tainted' | 'stopped' | 'interrupted';
 
@@ -68,6 +69,8 @@ export type RunEvent =
       readonly folder?: string;
       /** The last lines of the log of a failed cell. */
       readonly tail?: readonly string[];
+      /** For `pipe verify`. */
+      readonly verification?: VerificationReport;
     }
   /** Something the user should know that belongs to no cell, or a problem that did not stop the run. */
   | { readonly event: 'notice'; readonly level: 'info' | 'warning'; readonly text: string; readonly cell?: string }

@@ -35,7 +35,7 @@ async function clearFolders(store: Store, working: ReadonlySet<number>): Promise
     const attempt = attemptOf(name);
     if (attempt === null || working.has(attempt)) return false;
     const status = store.results.attempt(attempt)?.status ?? null;
-    return status === null || status === 'lost' || status === 'ran';
+    return status === null || status === 'lost' || status === 'ran' || status === 'verified';
   });
   if (stale.length === 0) return;
   const busy = markedFolders(work);

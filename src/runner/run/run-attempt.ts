@@ -10,6 +10,8 @@ import type { Settled } from '../plan/settle.ts';
 import { publishOutputs } from '../store/publish.ts';
 import { showOutputs } from '../store/links.ts';
 import type { Artefact, FailureCause } from '../store/model.ts';
+import { recordVerification } from '../store/verifications.ts';
+import type { VerificationReport } from '../store/verifications.ts';
 import { AttemptRecorder } from './attempt-recorder.ts';
 import type { Outputs } from './cell-result.ts';
 import { collectOutputs } from './collect-outputs.ts';
@@ -24,7 +26,9 @@ import { givenEnvironment } from './stage-environment.ts';
 import type { Held } from './resources.ts';
 import { dropEarlierFolders } from './recover.ts';
 import { causeOf, messageOf } from './trouble.ts';
-import { createWorkFolder, outputPaths } from './work-folder.ts';
+import { verifyOutputs } from './verify-outputs.ts';
+import type { Verified, VerifyRequest } from './verify-outputs.ts';
+import { createWorkFolder, outputPaths, removeWorkFolder } from './work-folder.ts';
 
 export interface AttemptRequest {
   readonly cell: Cell;
@@ -33,6 +37,8 @@ export interface AttemptRequest {
   readonly held: Held;
   /** 1 for the first try of this run. */
   readonly try: number;
+  /** To be compared instead of committed. */
+  readonly verify: VerifyRequest | null;
 }
 
 export type AttemptEnd = {
@@ -43,10 +49,13 @@ export type AttemptEnd = {
   readonly folder: string;
 } & (
   | { readonly status: 'ran'; readonly outputs: Outputs }
+  /** `pipe verify`: it made the same. */
+  | Extract<Verified, { status: 'verified' }>
   /** Inputs changed while it ran: `changed` names them. */
   | { readonly status: 'tainted'; readonly changed: readonly string[]; readonly message: string }
-  | { readonly status: 'failed'; readonly cause: FailureCause; readonly exitCode: number | null; readonly message: string; readonly tail: readonly string[] }
-  | { readonly status: 'interrupted'; readonly message: string }
+  | { readonly status: 'failed'; readonly cause: FailureCause; readonly exitCode: number | null; readonly message: string; readonly tail: readonly string[]; readonly report?: VerificationReport }
+  /** `changed`: stopped because its key changed. */
+  | { readonly status: 'interrupted'; readonly message: string; readonly changed: boolean }
   /** Another run took the lease over, because this process gave no sign of life for too long. */
   | { readonly status: 'lost'; readonly message: string }
 );
@@ -54,8 +63,8 @@ export type AttemptEnd = {
 type Ending =
   | { readonly status: 'ran'; readonly outputs: Outputs }
   | { readonly status: 'tainted'; readonly changed: readonly string[]; readonly message: string }
-  | { readonly status: 'failed'; readonly cause: FailureCause; readonly message: string }
-  | { readonly status: 'interrupted'; readonly message: string };
+  | Verified
+  | { readonly status: 'interrupted'; readonly message: string; readonly changed: boolean };
 
 /** Runs the attempt to its end. The lease on the action key is held by the caller; a commit releases it with its transaction. */
 export async function runAttempt(context: RunContext, request: AttemptRequest): Promise<AttemptEnd> {
@@ -73,12 +82,14 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   context.reading.set(attempt, reading);
   emit({ event: 'cell.started', cell: cell.id, stage, attempt, try: request.try, host: hostname(), cpu: held.cpu, gpus: held.gpus, log, at: startedAt });
 
+  const stop = context.control.began({ cell: cell.id, key, planKey: context.plan.cells[cell.index]!.planKey });
+
   let outcome: JobOutcome | null = null;
   let ending: Ending;
   try {
     const job: Job = {
       graph, cell, attempt, inputs: request.inputs, folder, log,
-      checkpoint: cell.settings.checkpoint ? checkpointFolder(context, key, cell) : null,
+      checkpoint: !cell.settings.checkpoint ? null : request.verify !== null ? join(folder, 'checkpoint') : checkpointFolder(context, key, cell),
       grant: { cpu: held.cpu, gpus: held.gpus, memory: held.memory },
       timeoutMs: cell.settings.timeoutMs,
       backend: context.backend,
@@ -86,28 +97,34 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
       environment,
     };
     createWorkFolder(cell, folder);
-    outcome = await execute(context, job, recorder);
-    ending = await judge(context, job, outcome, settled, reading, recorder);
+    // Nothing of the first time: not even its checkpoint.
+    if (job.checkpoint !== null && request.verify !== null) mkdirSync(job.checkpoint);
+    outcome = await execute(context, job, recorder, stop);
+    ending = await judge(context, job, outcome, { settled, reading, recorder, verify: request.verify, stop });
   } catch (error) {
     ending = { status: 'failed', cause: causeOf(error), message: messageOf(error) };
   } finally {
     context.reading.delete(attempt);
+    context.control.ended(cell.id);
   }
   try {
     recorder.finish();
   } catch (error) {
     // Metrics that are missing from the record would be missing for ever.
-    if (ending.status === 'ran') ending = { status: 'failed', cause: causeOf(error), message: `what it reported could not be recorded: ${messageOf(error)}` };
+    if (ending.status === 'ran' || ending.status === 'verified') ending = { status: 'failed', cause: causeOf(error), message: `what it reported could not be recorded: ${messageOf(error)}` };
   }
   const durationMs = Math.round(performance.now() - started);
   if (held.gpus.length > 0) context.countGpuTime(held.gpuShare < 1 ? held.gpuShare : held.gpus.length, durationMs);
-  if (ending.status !== 'ran' && (ending.status !== 'failed' || ending.cause !== 'exit')) sayInLog(log, `[pipe] ${ending.status}: ${redact(ending.message)}`);
+  if (ending.status !== 'ran' && ending.status !== 'verified' && (ending.status !== 'failed' || ending.cause !== 'exit')) sayInLog(log, `[pipe] ${ending.status}: ${redact(ending.message)}`);
   // By a steady clock: the wall clock may have been set back meanwhile.
   const end = finish(context, request, { attempt, endedAt: startedAt + durationMs, outcome }, ending, recorder);
   const common = { attempt, durationMs, summary: recorder.summary, log, folder };
   switch (end.status) {
     case 'ran':
       settleDown(context, cell, key, end.outputs);
+      return { ...common, ...end };
+    case 'verified':
+      context.inBackground(removeWorkFolder(folder));
       return { ...common, ...end };
     case 'failed':
       return { ...common, ...end, exitCode: outcome?.exitCode ?? null, tail: logTail(log, 20).map(redact) };
@@ -116,13 +133,14 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   }
 }
 
-function begin(context: RunContext, { cell, settled }: AttemptRequest, stage: string, startedAt: number): { attempt: number; folder: string; log: string } {
+function begin(context: RunContext, { cell, settled, verify }: AttemptRequest, stage: string, startedAt: number): { attempt: number; folder: string; log: string } {
   const { store, graph, plan, run, leases } = context;
   const key = settled.actionKey;
   return store.database.transaction(() => {
     const attempt = store.results.beginAttempt({
       run, pipeline: graph.pipeline, stage, cell: cell.id, point: cell.point, params: cell.with, planKey: plan.cells[cell.index]!.planKey,
       actionKey: key, manifest: settled.manifest, host: hostname(), startedAt, log: '', platform: context.platformOf(cell.index),
+      ...(verify === null ? {} : { verifies: verify.attempt }),
     });
     const folder = join(store.cache, 'work', `${key.slice(0, 12)}-${attempt}`);
     const log = join(store.cache, 'logs', `${attempt}-${key.slice(0, 8)}.log`);
@@ -145,13 +163,13 @@ function checkpointFolder(context: RunContext, key: string, cell: Cell): string 
   return folder;
 }
 
-async function execute(context: RunContext, job: Job, recorder: AttemptRecorder): Promise<JobOutcome> {
+async function execute(context: RunContext, job: Job, recorder: AttemptRecorder, stop: AbortSignal): Promise<JobOutcome> {
   if (job.cell.action.kind === 'decision') return decideHere(job);
   const executor = context.executors(job.cell.settings.on);
   const follower = new LogFollower(job.log, job.cell.id, context.emit);
   try {
     return await executor.execute(job, {
-      signal: context.signal,
+      signal: AbortSignal.any([context.signal, stop]),
       kill: context.kill,
       onEvent: event => recorder.handle(event),
       onNotice: text => context.emit({ event: 'notice', level: 'warning', text, cell: job.cell.id }),
@@ -175,16 +193,22 @@ function decideHere(job: Job): JobOutcome {
 }
 
 /** What the attempt came to: in order of what weighs most. */
-async function judge(context: RunContext, job: Job, outcome: JobOutcome, settled: Settled, reading: ReadingAttempt, recorder: AttemptRecorder): Promise<Ending> {
+async function judge(
+  context: RunContext, job: Job, outcome: JobOutcome,
+  { settled, reading, recorder, verify, stop }: { settled: Settled; reading: ReadingAttempt; recorder: AttemptRecorder; verify: VerifyRequest | null; stop: AbortSignal },
+): Promise<Ending> {
   const damaged = findDamage(context, job.attempt, reading);
   if (damaged !== null) return { status: 'failed', cause: 'damaged-input', message: damaged };
   if (!outcome.ok) {
     const message = outcome.message ?? 'it failed without saying why';
-    return outcome.cause === 'cancelled' ? { status: 'interrupted', message } : { status: 'failed', cause: outcome.cause ?? 'exit', message };
+    const changed = stop.aborted && !context.signal.aborted;
+    if (changed) return { status: 'interrupted', message: 'stopped, because what it depends on changed', changed };
+    return outcome.cause === 'cancelled' ? { status: 'interrupted', message, changed } : { status: 'failed', cause: outcome.cause ?? 'exit', message };
   }
   const changed = changedInputs(settled.snapshot);
   if (changed.length > 0) return { status: 'tainted', changed, message: `changed while it ran: ${changed.slice(0, 5).join(', ')}${changed.length > 5 ? ` and ${changed.length - 5} more` : ''}` };
   if (reading.damaged !== null) return { status: 'tainted', changed: [reading.damaged.name], message: `${reading.damaged.name} was damaged by another stage while this one read it` };
+  if (verify !== null) return await verifyOutputs(context.store, job, verify, recorder);
   const collected = await collectOutputs(context.store, job.cell, job.folder, recorder);
   return collected.ok ? { status: 'ran', outputs: collected.outputs } : { status: 'failed', cause: collected.cause, message: collected.message };
 }
@@ -220,11 +244,13 @@ function finish(
         status: ending.status, endedAt, cpuSeconds: outcome?.cpuSeconds ?? null, peakMemoryBytes: outcome?.peakMemoryBytes ?? null,
         gpu: outcome?.gpu ?? null, exitCode: outcome?.exitCode ?? null, signal: outcome?.signal ?? null,
         cause: ending.status === 'failed' ? ending.cause : ending.status === 'interrupted' ? 'cancelled' : null,
-        message: ending.status === 'ran' ? null : ending.message, resumedFromStep: recorder.resumed,
+        message: ending.status === 'ran' || ending.status === 'verified' ? null : ending.message, resumedFromStep: recorder.resumed,
       },
       ran === null ? null : request.settled.planKey === null ? { action: key } : { plan: request.settled.planKey, action: key },
       ran === null ? null : ran.outputs,
     );
+    const report = 'report' in ending ? ending.report : undefined;
+    if (report !== undefined) recordVerification(store.database, report, { again: attempt, at: endedAt });
     if (ran !== null) {
       if (request.cell.settings.checkpoint) store.database.prepare('DELETE FROM checkpoint WHERE key = ?').run(key);
       leases.release(key);

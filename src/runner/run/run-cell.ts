@@ -12,6 +12,7 @@ import type { Held } from './resources.ts';
 import { runAttempt } from './run-attempt.ts';
 import type { AttemptEnd } from './run-attempt.ts';
 import type { RunContext } from './run-context.ts';
+import type { VerifyRequest } from './verify-outputs.ts';
 
 export type CellTurn =
   /** A record stands for it (early cut-off), or it ran earlier in this run under the same key. */
@@ -23,11 +24,14 @@ export type CellTurn =
   | { readonly kind: 'same'; readonly key: Key }
   /** Artefacts that it reads are not there any more: those who made them have to make them again. */
   | { readonly kind: 'inputs-gone'; readonly producers: readonly number[] }
+  /** Its key is one that is not started. */
+  | { readonly kind: 'refused' }
   /** Not by its own fault: this process could not do its part. */
   | { readonly kind: 'failed'; readonly message: string; readonly cause: FailureCause };
 
 export interface TurnOptions {
   readonly forced: boolean;
+  readonly verify: VerifyRequest | null;
   /** Keys that a cell of this run is at. */
   readonly inFlight: ReadonlySet<Key>;
   /** What this run has already done under a key. */
@@ -45,6 +49,10 @@ export async function takeTurn(context: RunContext, cell: Cell, options: TurnOpt
   const now = options.doneNow.get(key);
   if (now) return { kind: 'fresh', result: now };
   if (options.inFlight.has(key)) return { kind: 'same', key };
+  if (options.verify !== null && options.verify.key !== key) {
+    return { kind: 'failed', cause: 'internal', message: 'what it depends on is not what its result was made from: there is nothing to compare with' };
+  }
+  if (context.refused.has(key)) return refusedTurn(context, settled);
   const known = options.forced ? null : recorded(context, settled);
   if (known) return { kind: 'fresh', result: known };
   const producers = producersOfGone(context, cell);
@@ -61,6 +69,13 @@ export async function takeTurn(context: RunContext, cell: Cell, options: TurnOpt
   } finally {
     context.leases.release(key);
   }
+}
+
+/** An `always` cell that had its turn keeps what it made then. */
+function refusedTurn({ store }: RunContext, { actionKey }: Settled): CellTurn {
+  const record = store.results.lookup(actionKey);
+  const whole = record !== null && Object.values(record.outputs).every(artefact => store.artefacts.present(artefact) === 'here');
+  return whole ? { kind: 'fresh', result: { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey } } : { kind: 'refused' };
 }
 
 function settleNow({ plan, resultOf }: RunContext, cell: Cell): Settled {
@@ -115,12 +130,14 @@ async function attemptsUnder(context: RunContext, cell: Cell, first: Settled, op
   for (let number = 1; ; number++) {
     const end = await runAttempt(context, {
       cell, settled, inputs: jobInputs(context.graph, context.store, cell, context.resultOf), held, try: number,
+      verify: options.verify,
     });
     if (context.signal.aborted) return end;
-    if (end.status === 'tainted') {
-      if (tainted) return end;
-      tainted = true;
-      context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `${cell.id}: ${end.message}; it runs once more` });
+    const changed = end.status === 'interrupted' && end.changed;
+    if (end.status === 'tainted' || changed) {
+      if ((tainted && !changed) || options.verify !== null || (changed && context.control.closed)) return end;
+      tainted = !changed;
+      context.emit({ event: 'notice', level: 'warning', text: `${cell.id}: ${end.message}; it runs ${changed ? 'anew' : 'once more'}` });
       const again = settleNow(context, cell);
       // Under another key now: its lease is another one too.
       if (again.actionKey !== settled.actionKey) {

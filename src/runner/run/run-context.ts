@@ -1,13 +1,15 @@
 /** What the parts of one run share. */
 import type { CellGraph } from '../pipeline/model.ts';
 import type { Plan } from '../plan/model.ts';
-import type { Artefact, Digest } from '../store/model.ts';
+import type { Artefact, Digest, Key } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import type { CellResult } from './cell-result.ts';
 import type { EmitEvent } from './event.ts';
 import type { Executor } from './executor.ts';
 import type { Leases } from './leases.ts';
 import type { Machine } from './resources.ts';
+import type { RunControl } from './run-control.ts';
+import type { VerifyRequest } from './verify-outputs.ts';
 
 export interface RunContext {
   /** Row of the run in the results database. */
@@ -24,6 +26,11 @@ export interface RunContext {
   readonly executors: (name: string) => Executor;
   readonly signal: AbortSignal;
   readonly kill: AbortSignal;
+  readonly control: RunControl;
+  /** Cells that are run again to be compared with their results, not to replace them. */
+  readonly verify: ReadonlyMap<number, VerifyRequest>;
+  /** Action keys that are not started (again): they failed, or an `always` cell had its turn. */
+  readonly refused: ReadonlySet<Key>;
   /** Facts recorded with an attempt, and keyed where a stage lists them. */
   readonly platformOf: (cell: number) => Readonly<Record<string, string>>;
   readonly resultOf: (cell: number) => CellResult | null;

@@ -3,6 +3,8 @@ import { hostname } from 'node:os';
 import type { Resources } from '../pipeline/model.ts';
 import type { PlatformFacts } from '../plan/manifest.ts';
 import type { Plan } from '../plan/model.ts';
+import type { Key } from '../store/model.ts';
+import { recordRunResults } from '../store/run-results.ts';
 import type { Store } from '../store/store.ts';
 import { Budget } from './budget.ts';
 import type { BudgetLimits } from './budget.ts';
@@ -14,9 +16,11 @@ import { recover } from './recover.ts';
 import { checkResources, discoverMachine } from './resources.ts';
 import type { Machine } from './resources.ts';
 import type { RunContext } from './run-context.ts';
+import { RunControl } from './run-control.ts';
 import type { RunCounts } from './run-report.ts';
 import { Scheduler } from './scheduler.ts';
 import { messageOf } from './trouble.ts';
+import type { VerifyRequest } from './verify-outputs.ts';
 
 export interface RunPlanOptions {
   readonly plan: Plan;
@@ -45,6 +49,12 @@ export interface RunPlanOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** What this machine has, where it is known already. */
   readonly machine?: Machine;
+  /** To pause the run, or to stop single cells, while it goes on. */
+  readonly control?: RunControl;
+  /** Cells (which the plan forces) that are run again to be compared with their results, and what with. Nothing of them is replaced. */
+  readonly verify?: ReadonlyMap<number, VerifyRequest>;
+  /** Action keys that are not started: with a result they are taken as they are, without they are skipped. For `--watch`. */
+  readonly refused?: ReadonlySet<Key>;
 }
 
 export type RunSummary = Omit<Extract<RunEvent, { event: 'run.finished' }>, 'event'>;
@@ -112,6 +122,9 @@ function contextOf(
     platformOf: cell => ({ backend: platform.backend, threads: String(resources(cell).cpu), os: platform.os, node: process.version }),
     // A cell that the targets do not need is not part of this run, and yet its outputs may be read.
     resultOf: cell => parts.results[cell] ?? (plan.selected.has(cell) ? null : plannedResult(plan, cell)),
+    control: options.control ?? new RunControl(),
+    verify: options.verify ?? new Map(),
+    refused: options.refused ?? new Set(),
     verified: new Set(),
     reading: new Map(),
     inBackground(work) {
@@ -135,8 +148,11 @@ function finishRun({ plan, store, emit, signal }: RunPlanOptions, run: number, {
   const exitCode = exitCodeOf(counts, signal);
   const whole = plan.selected.size === plan.graph.cells.length && exitCode === 0;
   try {
-    store.results.setCurrent(plan.graph.pipeline, current, whole);
-    store.results.finishRun(run, { endedAt: Date.now(), exitCode, summary: { ...counts } });
+    store.database.transaction(() => {
+      store.results.setCurrent(plan.graph.pipeline, current, whole);
+      store.results.finishRun(run, { endedAt: Date.now(), exitCode, summary: { ...counts } });
+      recordRunResults(store.database, run, current);
+    }).immediate();
   } catch (error) {
     // A full disk, most likely. What was committed is committed, and the counts are told all the same.
     emit({ event: 'notice', level: 'warning', text: `the end of the run could not be recorded: ${messageOf(error)}` });

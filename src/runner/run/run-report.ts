@@ -1,6 +1,7 @@
 /** Tells how each cell ended, and counts. */
 import type { Cell } from '../pipeline/model.ts';
 import type { FailureCause, Key } from '../store/model.ts';
+import type { VerificationReport } from '../store/verifications.ts';
 import type { CellResult } from './cell-result.ts';
 import type { CellStatus } from './event.ts';
 import type { AttemptEnd } from './run-attempt.ts';
@@ -64,13 +65,20 @@ export class RunReport {
     this.#last.delete(cell.index);
   }
 
+  /** The result that the cell had stands, whatever came of running it again. */
+  stands(cell: Cell, attempt: number): void {
+    this.#keep(cell, attempt);
+  }
+
   ended(cell: Cell, end: Exclude<AttemptEnd, { status: 'lost' }>, key: Key): void {
-    this.#count(cell, end.status);
+    const status = end.status === 'verified' ? 'ran' : end.status;
+    this.#count(cell, status);
     if (end.status === 'ran') this.#keep(cell, end.attempt);
-    const { durationMs, attempt, summary, log } = end;
-    this.#emit(cell, end.status, {
-      durationMs, attempt, key, summary, log,
-      ...(end.status === 'ran' ? {} : { message: end.message, folder: end.folder }),
+    const { durationMs, attempt, log } = end;
+    this.#emit(cell, status, {
+      durationMs, attempt, key, log, summary: end.status === 'verified' ? sameAs(end.report) : end.summary,
+      ...('report' in end && end.report !== undefined ? { verification: end.report } : {}),
+      ...(end.status === 'ran' || end.status === 'verified' ? {} : { message: end.message, folder: end.folder }),
       ...(end.status === 'failed' ? { cause: end.cause, tail: end.tail } : {}),
       ...(end.status === 'interrupted' ? { cause: 'cancelled' as const } : {}),
     });
@@ -91,6 +99,11 @@ export class RunReport {
       ...details,
     });
   }
+}
+
+function sameAs({ attempt, outputs, tolerance }: VerificationReport): string {
+  const tolerated = outputs.filter(({ how }) => how === 'tolerated').map(({ output, text }) => `${output}: ${text}`);
+  return `the same as attempt ${attempt}${tolerated.length === 0 ? '' : ` within ${tolerance} (${tolerated.join('; ')})`}`;
 }
 
 function lastNote({ store }: RunContext, attempt: number): string | null {

@@ -20,6 +20,7 @@ import type { RunContext } from './run-context.ts';
 import { RunReport } from './run-report.ts';
 import { TempOutputs } from './temp-outputs.ts';
 import { causeOf, messageOf } from './trouble.ts';
+import type { VerifyRequest } from './verify-outputs.ts';
 import { WaitingCells } from './waiting-cells.ts';
 
 type Done = Extract<CellResult, { kind: 'done' }>;
@@ -83,6 +84,8 @@ export class Scheduler {
     const ended = new Promise<void>(resolve => void (this.#finish = resolve));
     const onAbort = (): void => this.#stopStarting('the run was interrupted');
     signal.addEventListener('abort', onAbort, { once: true });
+    this.#context.control.attach({ goOn: () => this.#pump(), startNoMore: why => this.#stopStarting(why) });
+    if (this.#context.control.closed) this.#stop = 'the plan is out of date';
     if (signal.aborted) this.#stop = 'the run was interrupted';
     // Those that wait for nothing, before settled cells make others arrive: none may arrive twice.
     const first = [...plan.selected].filter(cell => this.#open[cell] === 0);
@@ -155,7 +158,7 @@ export class Scheduler {
 
   /** Starts what can be started now; finds out whether all is done. */
   #pump(): void {
-    while (this.#stop === null) {
+    while (this.#stop === null && !this.#context.control.paused) {
       const spent = this.#options.budget.spent();
       if (spent !== null && this.#waiting.size > 0) {
         this.#context.emit({ event: 'notice', level: 'warning', text: `${spent}: no more cells are started` });
@@ -178,7 +181,7 @@ export class Scheduler {
       this.#start(next.cell, next.held);
     }
     if (this.#active > 0) return;
-    if (this.#stop === null && (this.#others.size > 0 || (this.#waiting.size > 0 && !this.#pool.idle))) return;
+    if (this.#stop === null && (this.#others.size > 0 || (this.#waiting.size > 0 && (this.#context.control.paused || !this.#pool.idle)))) return;
     this.#skipRest();
     this.#finish();
   }
@@ -197,6 +200,7 @@ export class Scheduler {
     this.#active++;
     takeTurn(this.#context, cell, {
       forced: isForced(planned) || (this.#reopenings.get(index) ?? 0) > 0,
+      verify: this.#verifyOf(index),
       inFlight: new Set(this.#inFlight.keys()),
       doneNow: (this.#reopenings.get(index) ?? 0) > 0 ? new Map() : this.#doneNow,
       claim: key => {
@@ -241,6 +245,10 @@ export class Scheduler {
       case 'inputs-gone':
         this.#makeAgain(cell, turn.producers);
         break;
+      case 'refused':
+        this.#report.skipped(cell, 'it ended with this key before; it starts again when that changes');
+        this.#end(cell.index, { kind: 'skipped' });
+        break;
       case 'failed':
         this.#report.failed(cell, turn.message, turn.cause);
         // Every other cell would fail of it as well.
@@ -263,6 +271,10 @@ export class Scheduler {
         this.#end(cell.index, result);
         return;
       }
+      case 'verified':
+        this.#report.ended(cell, end, key);
+        this.#keepVerified(cell);
+        return;
       case 'lost':
         this.#context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `${cell.id}: ${end.message}` });
         this.#waiting.add(cell.index, cell.settings.resources);
@@ -273,7 +285,24 @@ export class Scheduler {
     }
   }
 
+  /** What is run again to be compared is not run again to make what is gone: then it runs as any cell. */
+  #verifyOf(index: number): VerifyRequest | null {
+    return (this.#reopenings.get(index) ?? 0) > 0 ? null : this.#context.verify.get(index) ?? null;
+  }
+
+  /** Its result stands as it did, whatever the comparison came to. */
+  #keepVerified(cell: Cell): boolean {
+    const verify = this.#verifyOf(cell.index);
+    if (verify === null) return false;
+    const result: Done = { kind: 'done', outputs: verify.outputs, attempt: verify.attempt, actionKey: verify.key };
+    this.#doneNow.set(verify.key, result);
+    this.#report.stands(cell, verify.attempt);
+    this.#end(cell.index, result);
+    return true;
+  }
+
   #fail(cell: Cell): void {
+    if (this.#keepVerified(cell)) return;
     if (!this.#options.keepGoing) this.#stopStarting(`${cell.id} failed`);
     this.#end(cell.index, { kind: 'failed' });
   }

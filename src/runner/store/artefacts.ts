@@ -22,13 +22,13 @@ export interface StoredArtefact extends Artefact {
 }
 
 /** An entry below an artefact: path relative to it, '' for itself. */
-interface Entry {
+export interface Entry {
   readonly relative: string;
   readonly stat: BigIntStats;
   readonly digest: Uint8Array;
 }
 
-interface Measured {
+export interface Measured {
   readonly artefact: Artefact;
   readonly entries: readonly Entry[];
 }
@@ -233,6 +233,18 @@ export class ArtefactStore {
     }
     return files;
   }
+}
+
+/** The same without stopping the event loop for the length of the reading. */
+export async function measureOutput(path: string, name: string): Promise<Measured> {
+  const files: string[] = [];
+  const root = bytePath(path);
+  if (statEntry(root).isDirectory()) {
+    const nothing = Buffer.alloc(32);
+    hashTree(root, { open: () => () => nothing, entry: (file, type) => void (type === 'f' || type === 'x' ? files.push(file) : null) });
+  } else files.push(root);
+  const digests = await hashAndSync(files);
+  return measureWith(path, name, file => digests.get(file) ?? null, null);
 }
 
 /** Digest and entries of an output as it lies on disk; every file is read. */

@@ -5,7 +5,7 @@ import type { Artefact, Attempt, AttemptStatus, FailureCause, Key } from './mode
 
 export const attemptColumns = `id, run, stage, cell, point, plan_key AS planKey, action_key AS actionKey, status, host, started_at AS startedAt,
   ended_at AS endedAt, cpu_seconds AS cpuSeconds, peak_memory_bytes AS peakMemoryBytes, gpu, exit_code AS exitCode, signal, cause,
-  message, log, platform, resumed_from_step AS resumedFromStep`;
+  message, log, platform, resumed_from_step AS resumedFromStep, verifies`;
 
 export interface AttemptRow extends Omit<Attempt, 'point' | 'platform'> {
   readonly point: string;

@@ -184,4 +184,27 @@ FROM current JOIN metric ON metric.attempt = current.attempt
 WHERE metric.step IS NOT NULL
 ORDER BY current.pipeline, current.cell, metric.name, metric.step;
 `,
+  `
+ALTER TABLE attempt ADD COLUMN verifies INTEGER REFERENCES attempt (id) ON DELETE CASCADE /* the attempt whose outputs it was to make again, for pipe verify */;
+ALTER TABLE verification ADD COLUMN again INTEGER REFERENCES attempt (id) ON DELETE CASCADE /* the attempt that ran it again */;
+CREATE INDEX verification_of_attempt ON verification (attempt);
+`,
+  `
+CREATE TABLE result_set ( -- cells with the attempts that their results came from; runs in which nothing changed share one
+  id INTEGER PRIMARY KEY,
+  digest TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE result_set_cell (
+  result_set INTEGER NOT NULL REFERENCES result_set (id) ON DELETE CASCADE,
+  cell TEXT NOT NULL,
+  attempt INTEGER NOT NULL REFERENCES attempt (id) ON DELETE CASCADE,
+  PRIMARY KEY (result_set, cell)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX result_set_cell_of_attempt ON result_set_cell (attempt);
+ALTER TABLE run ADD COLUMN result_set INTEGER REFERENCES result_set (id) /* what its cells had at its end */;
+
+CREATE VIEW run_cells AS -- one row a cell that had a result at the end of a run: the attempt it came from, and whether that was in this run
+SELECT run.id AS run, run.pipeline, cell, attempt, EXISTS (SELECT 1 FROM attempt AS made WHERE made.id = attempt AND made.run = run.id) AS ran
+FROM run JOIN result_set_cell ON result_set_cell.result_set = run.result_set;
+`,
 ];

@@ -37,7 +37,8 @@ export interface ResultRecord {
   readonly accepted: string | null;
 }
 
-export type AttemptStatus = 'running' | 'ran' | 'failed' | 'tainted' | 'interrupted' | 'lost';
+/** `verified`: `pipe verify` ran it again, and it made the same; its own outputs are not kept. */
+export type AttemptStatus = 'running' | 'ran' | 'verified' | 'failed' | 'tainted' | 'interrupted' | 'lost';
 
 /** Why an attempt did not end well, in one word; the message says the rest. */
 export type FailureCause =
@@ -50,6 +51,8 @@ export type FailureCause =
   | 'damaged-input'
   | 'cancelled'
   | 'disk-full'
+  /** `pipe verify` ran it again, and it made something else. */
+  | 'differs'
   | 'internal';
 
 export interface Attempt {
@@ -76,4 +79,6 @@ export interface Attempt {
   readonly log: string;
   readonly platform: JsonObject;
   readonly resumedFromStep: number | null;
+  /** The attempt whose outputs it was to make again, by `pipe verify`; null for all others. */
+  readonly verifies: number | null;
 }

@@ -45,6 +45,8 @@ export interface AttemptStart {
   /** Absolute path; may be set later with `setLog`, when its name holds the attempt's number. */
   readonly log: string;
   readonly platform: JsonObject;
+  /** For `pipe verify`: the attempt whose outputs it is to make again. */
+  readonly verifies?: number;
 }
 
 export interface AttemptOutcome {
@@ -106,11 +108,11 @@ export class Results {
   beginAttempt(attempt: AttemptStart): number {
     return this.#database.transaction(() => {
       const { lastInsertRowid } = this.#prepare(
-        `INSERT INTO attempt (run, pipeline, stage, cell, point, plan_key, action_key, status, host, started_at, log, platform)
-         VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?)`,
+        `INSERT INTO attempt (run, pipeline, stage, cell, point, plan_key, action_key, status, host, started_at, log, platform, verifies)
+         VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)`,
       ).run(
         attempt.run, attempt.pipeline, attempt.stage, attempt.cell, JSON.stringify(attempt.point), attempt.planKey, attempt.actionKey,
-        attempt.host, attempt.startedAt, attempt.log, JSON.stringify(attempt.platform),
+        attempt.host, attempt.startedAt, attempt.log, JSON.stringify(attempt.platform), attempt.verifies ?? null,
       );
       const id = Number(lastInsertRowid);
       const param = this.#prepare('INSERT INTO param (attempt, name, value) VALUES (?, ?, ?)');
@@ -216,22 +218,22 @@ export class Results {
     return found;
   }
 
-  /** The newest attempts of a cell, newest first; `status` narrows them. */
+  /** The newest attempts of a cell, newest first, without those of `pipe verify`; `status` narrows them. */
   lastAttempts(pipeline: string, cell: string, options: { readonly status?: AttemptStatus; readonly limit?: number } = {}): Attempt[] {
     const limit = options.limit ?? 20;
     const rows =
       options.status === undefined
         ? this.#prepare<[string, string, number], AttemptRow>(
-            `SELECT ${attemptColumns} FROM attempt WHERE pipeline = ? AND cell = ? ORDER BY id DESC LIMIT ?`).all(pipeline, cell, limit)
+            `SELECT ${attemptColumns} FROM attempt WHERE pipeline = ? AND cell = ? AND verifies IS NULL ORDER BY id DESC LIMIT ?`).all(pipeline, cell, limit)
         : this.#prepare<[string, string, string, number], AttemptRow>(
-            `SELECT ${attemptColumns} FROM attempt WHERE pipeline = ? AND cell = ? AND status = ? ORDER BY id DESC LIMIT ?`,
+            `SELECT ${attemptColumns} FROM attempt WHERE pipeline = ? AND cell = ? AND status = ? AND verifies IS NULL ORDER BY id DESC LIMIT ?`,
           ).all(pipeline, cell, options.status, limit);
     return rows.map(toAttempt);
   }
 
   /** The newest attempt with a plan key, however it ended, whatever pipeline it belonged to. */
   lastAttemptOfPlanKey(planKey: Key): Attempt | null {
-    const row = this.#prepare<[string], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE plan_key = ? ORDER BY id DESC LIMIT 1`).get(planKey);
+    const row = this.#prepare<[string], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE plan_key = ? AND verifies IS NULL ORDER BY id DESC LIMIT 1`).get(planKey);
     return row === undefined ? null : toAttempt(row);
   }
 
