@@ -4,6 +4,7 @@ import type { Json } from '../json.ts';
 import { selectOneCell } from '../pipeline/target.ts';
 import { attemptOf, flatten, metricValues, resultRows } from '../report/result-rows.ts';
 import { attemptsOfRun, findRun, lastMetricsOf } from '../store/history.ts';
+import { resultsOfRun } from '../store/run-results.ts';
 import { openStore } from '../store/store.ts';
 import type { Store } from '../store/store.ts';
 import { formatNumber, formatValue } from '../ui/format.ts';
@@ -24,6 +25,8 @@ interface Side {
   readonly settings: Readonly<Record<string, Json>>;
   /** `loss`, or `evaluate[size=d16l1] loss` where there are several cells. */
   readonly metrics: Readonly<Record<string, Json>>;
+  /** What this side cannot show, in words. */
+  readonly unseen?: string;
 }
 
 interface Line {
@@ -47,9 +50,13 @@ export const compareCommand: CommandModule = {
           throw new PipeError('pipe compare takes two things', { exitCode: 2, code: 'usage', hint: 'two run numbers, two cells, or two profiles' });
         }
         const files = words.filter(word => !targets.includes(word));
-        const [a, b] = [await sideOf(first, files, options, context), await sideOf(second, files, options, context)];
+        const [a, b] = /^\d+$/.test(first) && /^\d+$/.test(second)
+          ? runSides(Number(first), Number(second), options, context)
+          : [await sideOf(first, files, options, context), await sideOf(second, files, options, context)];
         const lines = compareSides(a, b).filter(line => options.all || line.kind === 'metric' || JSON.stringify(line.a) !== JSON.stringify(line.b));
-        if (options.json) context.stdout.write(`${JSON.stringify({ a: a.title, b: b.title, lines })}\n`);
+        const unseen = [a, b].flatMap(side => (side.unseen === undefined ? [] : [side.unseen]));
+        for (const text of unseen) if (!options.json) context.stderr.write(`${text}\n`);
+        if (options.json) context.stdout.write(`${JSON.stringify({ a: a.title, b: b.title, lines, unseen })}\n`);
         else printLines(a, b, lines, context);
       });
   },
@@ -80,17 +87,37 @@ async function sideOf(name: string, files: readonly string[], options: PipelineO
   }
 }
 
-function runSide(id: number, store: Store): Side {
+/** Two runs; of cells whose results come from different attempts, also what these were made with. */
+function runSides(first: number, second: number, options: PipelineOptions, context: CliContext): [Side, Side] {
+  const store = openStore({ cache: cacheFolder(options.cache, null, context), mode: 'read' });
+  try {
+    const [was, is] = [resultsOfRun(store.database, first), resultsOfRun(store.database, second)];
+    const madeAnew = new Set([...(was ?? [])].filter(([cell, attempt]) => is?.has(cell) === true && is.get(cell) !== attempt).map(([cell]) => cell));
+    return [runSide(first, store, madeAnew), runSide(second, store, madeAnew)];
+  } finally {
+    store.close();
+  }
+}
+
+/** What every cell had when the run ended, whether it ran or was fresh, and how those ended that came to nothing. */
+function runSide(id: number, store: Store, madeAnew: ReadonlySet<string> = new Set()): Side {
   const run = findRun(store.database, id);
   if (run === null) throw new PipeError(`there is no run ${id}`, { exitCode: 2, code: 'no-such-run', hint: '`pipe history` lists them' });
   const metrics: Record<string, Json> = {};
   const settings: Record<string, Json> = { pipeline: run.pipeline, profile: run.profile, program: run.version, host: run.host };
   for (const [name, value] of Object.entries(flatten(run.params))) settings[`param ${name}`] = value;
-  for (const attempt of attemptsOfRun(store.database, id)) {
-    settings[`cell ${attempt.cell}`] = attempt.status;
-    for (const [name, value] of Object.entries(metricValues(lastMetricsOf(store.database, attempt.id)))) metrics[`${attempt.cell} ${name}`] = value;
+  const attempts = attemptsOfRun(store.database, id).filter(({ verifies }) => verifies === null);
+  const results = resultsOfRun(store.database, id);
+  for (const { cell, status } of attempts) settings[`cell ${cell}`] = status;
+  for (const [cell, attempt] of results ?? attempts.map(({ cell: ran, id: of }) => [ran, of] as const)) {
+    if (results !== null) settings[`cell ${cell}`] = `attempt ${attempt}`;
+    for (const [name, value] of Object.entries(metricValues(lastMetricsOf(store.database, attempt)))) metrics[`${cell} ${name}`] = value;
+    if (!madeAnew.has(cell)) continue;
+    for (const [part, value] of Object.entries(cellSide(cell, attempt, store).settings)) settings[`${cell} ${part}`] = value;
   }
-  return { title: `run ${id}`, settings, metrics };
+  const title = `run ${id}`;
+  if (results !== null) return { title, settings, metrics };
+  return { title, settings, metrics, unseen: `${title} did not record which results its fresh cells had (it did not end, or an older version made it): only cells that ran in it are compared` };
 }
 
 function cellSide(id: string, attempt: number, store: Store): Side {

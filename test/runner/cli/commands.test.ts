@@ -241,6 +241,38 @@ describe('after a change', () => {
   });
 });
 
+describe('compare', () => {
+  test('of two runs sees cells that were fresh, and what those that ran anew were made with', () => {
+    const own = makeProject({ 'pipelines/small.yaml': pipeline, 'draw.sh': 'echo 1 2 3\n' });
+    const rows = (query: string): Record<string, unknown>[] => json(own.pipe(['sql', query, '--json']).stdout) as Record<string, unknown>[];
+    try {
+      own.pipe(['run']);
+      own.pipe(['run']);
+      // A run in which nothing changed writes its own row, and points to what is there already.
+      expect(rows('SELECT count(*) AS n FROM result_set')).toEqual([{ n: 1 }]);
+      expect(own.pipe(['compare', '1', '2'])).toMatchObject({ code: 0 });
+      expect(own.pipe(['compare', '1', '2']).stdout).toMatch(/fit\[rate=0\.5\] loss +0\.5 +0\.5 *\n/);
+      own.pipe(['run', '--set', 'rates=[0.5, 0.9]']);
+      own.write('draw.sh', 'echo 1 2 4\n');
+      own.pipe(['run']);
+      expect(rows('SELECT run, cell, ran FROM run_cells WHERE run IN (3, 4) ORDER BY run, cell')).toEqual([
+        { run: 3, cell: 'draw', ran: 0 }, { run: 3, cell: 'fit[rate=0.5]', ran: 0 }, { run: 3, cell: 'fit[rate=0.9]', ran: 1 }, { run: 3, cell: 'law', ran: 1 },
+        { run: 4, cell: 'draw', ran: 1 }, { run: 4, cell: 'fit[rate=0.1]', ran: 1 }, { run: 4, cell: 'fit[rate=0.5]', ran: 1 }, { run: 4, cell: 'law', ran: 1 },
+      ]);
+      const fresh = own.pipe(['compare', '2', '3']).stdout;
+      expect(fresh).toMatch(/fit\[rate=0\.5\] loss +0\.5 +0\.5 *\n/);
+      expect(fresh).toMatch(/cell fit\[rate=0\.1\] +attempt 2/);
+      expect(fresh).not.toContain('cell draw');
+      const anew = json(own.pipe(['compare', '2', '4', '--json']).stdout) as { lines: { what: string }[]; unseen: string[] };
+      expect(anew.unseen).toEqual([]);
+      expect(anew.lines.map(({ what }) => what)).toEqual(expect.arrayContaining(['cell draw', 'draw in.script digest', 'fit[rate=0.1] loss']));
+      expect(own.pipe(['sql', 'UPDATE run SET result_set = NULL']).code).not.toBe(0);
+    } finally {
+      own.remove();
+    }
+  });
+});
+
 test('the cache: size, pins, gc that only shows, and damage', () => {
   expect(project.pipe(['cache', 'size']).stdout).toMatch(/^database +\d/m);
   expect(project.pipe(['cache', 'verify'])).toMatchObject({ code: 0, stdout: expect.stringContaining('whole') as string });
