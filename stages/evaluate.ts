@@ -11,11 +11,14 @@ export const stage = defineStage({
     seed: z.int().default(1),
     split: z.enum(['train', 'validation', 'test']).default('test'),
     batch: z.int().positive().default(64),
+    /** Also the loss at the logit scale that is best on the split `validation`: ranking without over-confidence. */
+    calibrate: z.boolean().default(false),
   }),
   inputs: { model: 'folder', images: 'folder', tokens: 'folder' },
   outputs: { metrics: 'metrics', embeddings: 'folder' },
   async run({ params, inputs, outputs, report, signal, resources, backend: choice }) {
     const { openImages } = await import('../src/study/data/image-shards.ts');
+    const { calibrateLogitScale } = await import('../src/study/eval/calibrate.ts');
     const { contrastiveLoss } = await import('../src/study/eval/contrastive-loss.ts');
     const { lossMetrics, retrievalMetrics } = await import('../src/study/eval/metrics.ts');
     const { positivesByKeys } = await import('../src/study/eval/positives.ts');
@@ -41,25 +44,36 @@ export const stage = defineStage({
 
       const started = performance.now();
       const embed = embedder(backend, config, weights, images, tokens, Math.min(params.batch, rows.length));
-      const embeddings = await embed
-        .embed(rows, {
-          signal,
-          progress(done) {
-            const rate = (1000 * done) / (performance.now() - started);
-            report.progress(done / rows.length, { step: done, total: rows.length, rate, unit: 'pairs' });
-          },
-        })
-        .finally(() => embed.dispose());
+      const { pool, seed } = params;
+      const held = params.calibrate ? rowsOfSplit(images, tokens, 'validation') : [];
+      if (params.calibrate && held.length < 2) throw new PairedDataError(`calibration needs pairs in the split "validation"; it has ${held.length}`);
+      const total = rows.length + held.length;
+      const watch = (before: number) => ({
+        signal,
+        progress(done: number) {
+          const rate = (1000 * (before + done)) / (performance.now() - started);
+          report.progress((before + done) / total, { step: before + done, total, rate, unit: 'pairs' });
+        },
+      });
+      let embeddings;
+      let calibratedScale: number | null = null;
+      try {
+        embeddings = await embed.embed(rows, watch(0));
+        if (params.calibrate) calibratedScale = calibrateLogitScale(await embed.embed(held, watch(rows.length)), pool, seed);
+      } finally {
+        embed.dispose();
+      }
 
       // Equal captions are equally right answers.
       const captions = Array.from(rows, (row) => tokens.ids.subarray(row * tokens.context, (row + 1) * tokens.context).join());
-      const { pool, seed } = params;
       const scores = scoreRetrieval(embeddings, { pool, seed, positives: positivesByKeys(rows.length, captions) });
       const logitScale = Math.exp(weights.get('logit_scale')![0]!);
       const loss = contrastiveLoss(embeddings, logitScale, pool, seed);
+      const calibrated = calibratedScale === null ? null : contrastiveLoss(embeddings, calibratedScale, pool, seed).loss;
       const size = modelSize(config);
       const metrics = [
         ...lossMetrics(loss),
+        ...(calibrated === null ? [] : [{ metric: 'loss_calibrated', value: calibrated }, { metric: 'logit_scale_calibrated', value: calibratedScale! }]),
         ...retrievalMetrics(scores),
         { metric: 'parameters', value: size.parameters },
         { metric: 'non_embedding_parameters', value: size.nonEmbedding },
@@ -82,7 +96,7 @@ export const stage = defineStage({
       const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
       const recall = (scores.imageToText.recall[10] + scores.textToImage.recall[10]) / 2;
       report.note(
-        `loss ${loss.loss.toFixed(3)} of ${loss.chance.toFixed(3)} by chance; R@10 in ${scores.pool} ${percent(recall)}, ` +
+        `loss ${loss.loss.toFixed(3)}${calibrated === null ? '' : `, calibrated ${calibrated.toFixed(3)}`} of ${loss.chance.toFixed(3)} by chance; R@10 in ${scores.pool} ${percent(recall)}, ` +
           `chance ${percent(scores.chance[10])}`,
       );
     } finally {

@@ -30,6 +30,15 @@ async function run(params: Readonly<Record<string, unknown>>, model = inputs.mod
 }
 
 describe('the stage evaluate', () => {
+  it('gives, when asked, the loss at the logit scale that is best on validation pairs', async () => {
+    const { metrics } = await run({ calibrate: true });
+    const plain = (await run({})).metrics;
+    expect(plain).not.toHaveProperty('loss_calibrated');
+    expect(metrics['loss']).toBe(plain['loss']);
+    expect(metrics['logit_scale_calibrated']).not.toBe(metrics['logit_scale']);
+    expect(metrics['loss_calibrated']).toBeLessThan(Math.log(48));
+  });
+
   it('reports loss and retrieval on the test split beside chance, and the model and compute behind them', async () => {
     const { metrics, folder, told } = await run({});
     const { config, training } = await loadModel(inputs.model);

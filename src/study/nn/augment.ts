@@ -26,7 +26,22 @@ export function augmentImages(pixels: Uint8Array, batch: number, resolution: num
   return out;
 }
 
-/** The window, in shares of the image, stretched to the whole image. */
+/** Where along one axis each output pixel lies between two input pixels: their indices and the share of the second. */
+function samplePoints(resolution: number, start: number, length: number): { first: Int32Array; second: Int32Array; share: Float64Array } {
+  const last = resolution - 1;
+  const first = new Int32Array(resolution);
+  const second = new Int32Array(resolution);
+  const share = new Float64Array(resolution);
+  for (let index = 0; index < resolution; index++) {
+    const place = Math.min(last, Math.max(0, (start + ((index + 0.5) / resolution) * length) * resolution - 0.5));
+    first[index] = Math.floor(place);
+    second[index] = Math.min(last, first[index]! + 1);
+    share[index] = place - first[index]!;
+  }
+  return { first, second, share };
+}
+
+/** The window, in shares of the image, stretched to the whole image. The inner loop is plain arithmetic on tables: it runs for every byte. */
 function resample(
   pixels: Uint8Array,
   out: Uint8Array,
@@ -34,24 +49,22 @@ function resample(
   resolution: number,
   window: { left: number; top: number; width: number; height: number; mirrored: boolean },
 ): void {
-  const last = resolution - 1;
-  const place = (index: number, start: number, length: number): number =>
-    Math.min(last, Math.max(0, (start + ((index + 0.5) / resolution) * length) * resolution - 0.5));
+  const rows = samplePoints(resolution, window.top, window.height);
+  const columns = samplePoints(resolution, window.left, window.width);
+  if (window.mirrored) for (const table of [columns.first, columns.second, columns.share]) table.reverse();
+  let to = base;
   for (let y = 0; y < resolution; y++) {
-    const sourceY = place(y, window.top, window.height);
-    const y0 = Math.floor(sourceY);
-    const y1 = Math.min(last, y0 + 1);
-    const fy = sourceY - y0;
+    const upper = base + rows.first[y]! * resolution * 3;
+    const lower = base + rows.second[y]! * resolution * 3;
+    const down = rows.share[y]!;
     for (let x = 0; x < resolution; x++) {
-      const sourceX = place(window.mirrored ? last - x : x, window.left, window.width);
-      const x0 = Math.floor(sourceX);
-      const x1 = Math.min(last, x0 + 1);
-      const fx = sourceX - x0;
+      const left = columns.first[x]! * 3;
+      const right = columns.second[x]! * 3;
+      const along = columns.share[x]!;
       for (let channel = 0; channel < 3; channel++) {
-        const at = (row: number, column: number): number => pixels[base + (row * resolution + column) * 3 + channel]!;
-        const upper = at(y0, x0) * (1 - fx) + at(y0, x1) * fx;
-        const lower = at(y1, x0) * (1 - fx) + at(y1, x1) * fx;
-        out[base + (y * resolution + x) * 3 + channel] = Math.round(upper * (1 - fy) + lower * fy);
+        const above = pixels[upper + left + channel]! * (1 - along) + pixels[upper + right + channel]! * along;
+        const below = pixels[lower + left + channel]! * (1 - along) + pixels[lower + right + channel]! * along;
+        out[to++] = above * (1 - down) + below * down + 0.5;
       }
     }
   }
