@@ -13,6 +13,7 @@ import type { CellStatus, RunEvent } from '../../src/runner/run/event.ts';
 import { createLocalExecutor } from '../../src/runner/run/local.ts';
 import type { Machine } from '../../src/runner/run/resources.ts';
 import { runPlan } from '../../src/runner/run/run-plan.ts';
+import type { RunControl } from '../../src/runner/run/run-control.ts';
 import type { RunPlanOptions, RunSummary } from '../../src/runner/run/run-plan.ts';
 import { openStore } from '../../src/runner/store/store.ts';
 import type { Store } from '../../src/runner/store/store.ts';
@@ -35,6 +36,7 @@ export interface RunOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly machine?: Machine;
   readonly graceMs?: number;
+  readonly control?: RunControl;
   readonly onEvent?: (event: RunEvent) => void;
 }
 
@@ -109,7 +111,7 @@ export class TestProject {
       const summary = await runPlan({
         plan, store, environment, packageRoot, jobs: options.jobs ?? 2, keepGoing: options.keepGoing ?? false, backend: 'auto',
         budget: options.budget ?? { gpuHours: null, wallMs: null }, executors: () => executor, signal: options.signal ?? never, kill: options.kill ?? never,
-        platform: testPlatform, command: ['pipe', 'run'], machine: options.machine,
+        platform: testPlatform, command: ['pipe', 'run'], machine: options.machine, control: options.control,
         emit(event) {
           events.push(event);
           options.onEvent?.(event);

@@ -1,19 +1,21 @@
-/** `pipe run --watch`: run, wait until a file of the project changes, plan again, and run what that made stale. */
-import { resolve, sep } from 'node:path';
-import { watch as watchFiles } from 'chokidar';
-import type { CellGraph } from '../pipeline/model.ts';
+/**
+ * `pipe run --watch`: run, wait until a file that counts changes, plan again, and run what that made stale. A change
+ * during a run is taken up at once: see `steer`.
+ */
+import { sep } from 'node:path';
 import { PipeError } from '../diagnostic.ts';
+import { RunControl } from '../run/run-control.ts';
 import { cacheFolder } from './cache-folder.ts';
 import type { CliContext } from './context.ts';
 import { reportFailure } from './failure.ts';
+import { FileWatch } from './file-watch.ts';
 import type { RunOptions } from './run.ts';
 import { runUntilStopped } from './run-once.ts';
 import { openSession } from './session.ts';
 import type { PlanOptions, Session } from './session.ts';
 import { listenForStop } from './stop-signals.ts';
-
-/** Editors write in several steps: a plan is made once they have been quiet for so long. */
-const quietMs = 120;
+import { steer, WatchHistory } from './watch-round.ts';
+import { mostEntries, watchedPaths } from './watched-paths.ts';
 
 /** Gives the exit code of the signal that ended it. A mistake in the pipeline is shown, and waits for the next change. */
 export async function watchAndRun(
@@ -22,14 +24,18 @@ export async function watchAndRun(
   const open = (now: PlanOptions['force']): Promise<Session> => openSession(words, options, context, { mode: 'write', force: now, backend: options.backend });
   const first = await open(force);
   const cache = cacheFolder(options.cache, first.graph.file, context);
-  const skipped = [cache, `${sep}node_modules`, `${sep}.git`];
-  const watcher = watchFiles([first.graph.root, ...outside(first.graph)], {
-    ignoreInitial: true,
-    ignored: path => skipped.some(name => path === name || path.endsWith(name) || path.includes(`${name}${sep}`)),
-  });
-  const changes = changeQueue();
-  watcher.on('all', changes.note);
-  await new Promise<void>(ready => watcher.once('ready', () => ready()));
+  const skip = (path: string): boolean => path === cache || path.startsWith(cache + sep) || /[/\\](node_modules|\.git)([/\\]|$)/.test(path);
+  const files = new FileWatch(skip);
+  const history = new WatchHistory();
+  const told = new Set<string>();
+  const follow = async ({ graph }: Session): Promise<void> => {
+    const paths = watchedPaths(graph, skip);
+    for (const path of paths.tooLarge.filter(name => !told.has(name))) {
+      told.add(path);
+      if (!options.json) context.stderr.write(`not watched, since it is data (more than ${mostEntries} files or 64 MB): ${path}\n`);
+    }
+    await files.follow(paths);
+  };
   // One listener for all of it: a signal that comes between two runs must not be lost.
   const signals = listenForStop();
   const openOrShow = mistakes(options.json === true, context);
@@ -39,20 +45,54 @@ export async function watchAndRun(
       session ??= await openOrShow(() => open('none'));
       if (session !== null) {
         try {
-          if (round === 0 || session.plan.counts.run + session.plan.counts.pending > 0) await runUntilStopped(session, options, context, signals);
-          watcher.add(outside(session.graph));
+          await follow(session);
+          if (round === 0 || history.wants(session.plan)) await runRound(session);
         } finally {
           session.store.close();
           session = null;
         }
       }
       if (!options.json && round === 0) context.stderr.write('watching for changes; Ctrl-C ends\n');
-      const stopped = await changes.next(signals.stop);
+      const stopped = await files.next(signals.stop);
       if (stopped !== null) return stopped === 'SIGTERM' ? 143 : stopped === 'SIGHUP' ? 129 : 130;
     }
   } finally {
     signals.dispose();
-    await watcher.close();
+    await files.close();
+  }
+
+  async function runRound(running: Session): Promise<void> {
+    const control = new RunControl();
+    let looking: Promise<void> | null = null;
+    let again = false;
+    files.onQuiet = () => {
+      again = true;
+      looking ??= lookUntilQuiet().finally(() => void (looking = null));
+    };
+    // One look at a time, and one more after a change meanwhile.
+    const lookUntilQuiet = async (): Promise<void> => {
+      while (again) {
+        again = false;
+        await look();
+      }
+    };
+    const look = async (): Promise<void> => {
+      if (control.running.length === 0 || control.closed) return;
+      const now = await openOrShow(() => open('none'));
+      if (now === null) return;
+      try {
+        steer(control, running.plan, now.plan);
+      } finally {
+        now.store.close();
+      }
+    };
+    try {
+      const refused = new Set(history.refused);
+      await runUntilStopped(running, options, context, signals, { control, refused, onEvent: event => history.record(running.plan, event) });
+    } finally {
+      files.onQuiet = null;
+      await looking;
+    }
   }
 }
 
@@ -70,51 +110,5 @@ function mistakes(json: boolean, context: CliContext): (open: () => Promise<Sess
       shown = error.message;
       return null;
     }
-  };
-}
-
-/** Files and folders that cells read and that lie outside the project. */
-function outside(graph: CellGraph): string[] {
-  const paths = new Set<string>();
-  for (const cell of graph.cells) {
-    for (const input of Object.values(cell.inputs)) {
-      if (input.kind !== 'path') continue;
-      const path = resolve(graph.root, input.glob ? input.path.replace(/[*?{[].*$/s, '') : input.path);
-      if (!path.startsWith(`${graph.root}${sep}`) && path !== graph.root) paths.add(path);
-    }
-  }
-  return [...paths];
-}
-
-interface ChangeQueue {
-  note(): void;
-  /** Resolves once something changed and it is quiet again, with null; or with the signal's name when told to stop. */
-  next(stop: AbortSignal): Promise<string | null>;
-}
-
-function changeQueue(): ChangeQueue {
-  let changed = false;
-  let wake: (() => void) | null = null;
-  return {
-    note() {
-      changed = true;
-      wake?.();
-    },
-    async next(stop) {
-      for (;;) {
-        if (stop.aborted) return String(stop.reason);
-        if (changed) {
-          changed = false;
-          await new Promise<void>(quiet => setTimeout(quiet, quietMs));
-          if (!changed) return null;
-          continue;
-        }
-        await new Promise<void>(resolveNext => {
-          wake = resolveNext;
-          stop.addEventListener('abort', () => resolveNext(), { once: true });
-        });
-        wake = null;
-      }
-    },
   };
 }
