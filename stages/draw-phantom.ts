@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { defineStage } from '../src/stage.ts';
 
 export const stage = defineStage({
-  summary: 'Draw phantom images of anatomy with lesions, and captions that tell them apart.',
+  summary: 'Draw phantom images of anatomy with lesions, and captions of what they show.',
   params: z
     .strictObject({
       count: z.int().min(1).max(1_000_000).default(10_000),
@@ -11,10 +11,18 @@ export const stage = defineStage({
       seed: z.int().default(1),
       /** `short` fits a context of 16 tokens, `long` needs 79 to 108 with start and end. */
       captions: z.enum(['short', 'long']).default('short'),
+      /** With short captions: how many presentations (patient, tilt, lesion, device) each view has; default 10. More leave less to chance. */
+      presentations: z.int().min(1).max(144).optional(),
+      /** With short captions: a view's k-th presentation is as frequent as k^-tail; default 1, 0 for equal frequencies. */
+      tail: z.number().min(0).max(10).optional(),
       validation: z.number().min(0).max(0.9).default(0.1),
       test: z.number().min(0).max(0.9).default(0.1),
     })
-    .refine(({ validation, test }) => validation + test < 1, { path: ['test'], message: 'validation and test must add up to less than 1' }),
+    .refine(({ validation, test }) => validation + test < 1, { path: ['test'], message: 'validation and test must add up to less than 1' })
+    .refine(({ captions, presentations, tail }) => captions === 'short' || (presentations === undefined && tail === undefined), {
+      path: ['captions'],
+      message: 'presentations and tail shape short captions only; leave them out with long ones',
+    }),
   inputs: {},
   outputs: { pairs: 'folder' },
   async run({ params, outputs, report, signal }) {

@@ -20,6 +20,7 @@ it('draws pairs that can be read, and tells how far it is', async () => {
 
 it.each([
   [{ count: 0 }, 'count'], [{ resolution: 16 }, 'resolution'], [{ captions: 'medium' }, 'captions'], [{ validation: 0.6, test: 0.5 }, 'test'], [{ sizes: 3 }, ''],
+  [{ presentations: 145 }, 'presentations'], [{ tail: -1 }, 'tail'], [{ captions: 'long', presentations: 5 }, 'captions'],
 ])('refuses %j at the param that is wrong', (params, path) => {
   const result = stage.params.safeParse(params);
   expect(result.error?.issues[0]?.path.join('.')).toBe(path);

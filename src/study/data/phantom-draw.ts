@@ -5,8 +5,8 @@ import type { Canvas, Pose } from './phantom-canvas.ts';
 import type { Lesions, Scene } from './phantom-scene.ts';
 import type { Random } from './random.ts';
 
-/** Radii as shares of the image's width: at 32 pixels 1, 1.7 and 2.5 pixels. */
-const lesionRadius = { small: 0.033, medium: 0.054, large: 0.078 } as const;
+/** Radii as shares of the image's width: at 32 pixels 1, 1.7, 2.5 and 4 pixels. */
+const lesionRadius = { small: 0.033, medium: 0.054, large: 0.078, huge: 0.125 } as const;
 const patientScale = { thin: 0.82, average: 0.91, large: 1 } as const;
 const noiseStrength = { low: 0.4, medium: 0.8, high: 1.4 } as const;
 const exposurePower = { dark: 1.35, normal: 1, bright: 0.75 } as const;

@@ -1,12 +1,14 @@
+import { drawPresentation, usualFrequencies } from './phantom-presentations.ts';
+import type { PresentationFrequencies } from './phantom-presentations.ts';
 import type { Random } from './random.ts';
 
 /**
- * What a drawn image shows. Every value here changes pixels, and captions say nothing that is not here: coarse things
- * (modality, organ) that any model learns, and fine ones (number, size, fill, place) that more capacity and data learn.
+ * What a drawn image shows. Every value here changes pixels, and captions say nothing that is not here. Long captions say all of
+ * it but nuisance; short ones the coarse things alone (modality, organ, patient, tilt, device, side and contrast of the lesion).
  */
 export interface Lesions {
   readonly count: 1 | 2 | 3;
-  readonly size: 'small' | 'medium' | 'large';
+  readonly size: 'small' | 'medium' | 'large' | 'huge';
   readonly contrast: 'bright' | 'dark';
   /** Small lesions are round and solid: nothing else could be told apart in few pixels. */
   readonly shape: 'round' | 'oval' | 'irregular';
@@ -56,8 +58,25 @@ function drawLesions(random: Random, side: Lesions['side']): Lesions {
   };
 }
 
-/** Draws what an image is to show. With short captions there is nothing in it that they would have to leave out but nuisance. */
-export function drawScene(random: Random, style: CaptionStyle): Scene {
+/** What goes with short captions: a presentation of the view, with a lesion large enough to be seen at any resolution. */
+function drawShortScene(random: Random, frequencies: PresentationFrequencies): Scene {
+  const view = random.pick(viewNames);
+  const { tilt, patient, device, contrast, side } = drawPresentation(view, frequencies, random);
+  const lesions: Lesions = {
+    count: 1,
+    size: 'huge',
+    contrast,
+    side,
+    shape: random.pick(['round', 'oval', 'irregular'] as const),
+    fill: random.pick(['solid', 'hollow'] as const),
+    faint: random.next() < 0.35,
+    level: random.pick(['upper', 'middle', 'lower'] as const),
+  };
+  return { view, lesions, other: null, device, patient, tilt, ...drawExposure(random) };
+}
+
+/** What goes with long captions: every attribute for itself, so that each sentence is worth reading. */
+function drawLongScene(random: Random): Scene {
   const view = random.pick(viewNames);
   const side = random.pick(['left', 'right'] as const);
   const lesions = drawLesions(random, side);
@@ -68,12 +87,24 @@ export function drawScene(random: Random, style: CaptionStyle): Scene {
     view,
     lesions,
     device,
-    other: style === 'long' && hasOther ? other : null,
+    other: hasOther ? other : null,
     patient: random.pick(['thin', 'average', 'large'] as const),
-    tilt: style === 'long' ? random.pick(['none', 'left', 'right'] as const) : 'none',
-    noise: random.pick(['low', 'medium', 'high'] as const),
-    exposure: random.pick(['dark', 'normal', 'bright'] as const),
+    tilt: random.pick(['none', 'left', 'right'] as const),
+    ...drawExposure(random),
   };
+}
+
+function drawExposure(random: Random): Pick<Scene, 'noise' | 'exposure'> {
+  return { noise: random.pick(['low', 'medium', 'high'] as const), exposure: random.pick(['dark', 'normal', 'bright'] as const) };
+}
+
+/**
+ * Draws what an image is to show.
+ *
+ * @param frequencies of presentations, for short captions: long ones tell attributes that are drawn each for itself
+ */
+export function drawScene(random: Random, style: CaptionStyle, frequencies: PresentationFrequencies = usualFrequencies): Scene {
+  return style === 'short' ? drawShortScene(random, frequencies) : drawLongScene(random);
 }
 
 const numbers = { 1: 'one', 2: 'two', 3: 'three' } as const;
@@ -84,9 +115,18 @@ function lesionWords(lesions: Lesions): string {
   return `${numbers[count]} ${size} ${contrast}${form} lesion${count === 1 ? '' : 's'}`;
 }
 
-/** At most 14 CLIP tokens, so that it fits a context of 16 with start and end. */
-function shortCaption({ view, lesions, device }: Scene): string {
-  return `${view} ${lesionWords(lesions)} ${lesions.level} ${lesions.side}${device === 'none' ? '' : ` ${device}`}`;
+/**
+ * At most 14 CLIP tokens, so that it fits a context of 16 with start and end. As in a clinic, what is usual goes unsaid, and so
+ * do level, shape and fill of the lesion: they differ between images that share a caption.
+ */
+function shortCaption({ view, patient, tilt, lesions, device }: Scene): string {
+  return [
+    view,
+    ...(patient === 'average' ? [] : [`${patient} patient`]),
+    ...(tilt === 'none' ? [] : [`tilted ${tilt}`]),
+    `${lesions.contrast} lesion ${lesions.side}`,
+    ...(device === 'none' ? [] : [device]),
+  ].join(' ');
 }
 
 function lesionSentence(lesions: Lesions, organ: string, opening: string): string {

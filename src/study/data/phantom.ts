@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { writePairs } from './pairs.ts';
 import type { Pair } from './pairs.ts';
 import { drawPhantom } from './phantom-draw.ts';
+import { usualFrequencies } from './phantom-presentations.ts';
 import { captionOf, drawScene } from './phantom-scene.ts';
 import type { CaptionStyle } from './phantom-scene.ts';
 import { hashShare, randomOf } from './random.ts';
@@ -15,6 +16,9 @@ export interface PhantomOptions {
   readonly resolution: number;
   readonly seed: number;
   readonly captions: CaptionStyle;
+  /** For short captions: presentations of a view, and Zipf's exponent of their frequencies; see usualFrequencies. */
+  readonly presentations?: number | undefined;
+  readonly tail?: number | undefined;
   /** Shares of the cases, 0 to 1. */
   readonly validation: number;
   readonly test: number;
@@ -35,13 +39,18 @@ const labels = { ct: 'ct', mri: 'mri', xray: 'x-ray', ultrasound: 'ultrasound' }
 
 /**
  * Draws a data set into `folder`: `images.raw` (grey, uint8, one image after the other), `pairs.jsonl` and `report.json`.
- * Case n depends on seed, n and the kind of caption alone: 1,000 cases are the first ones of 10,000.
+ * Case n depends on seed, n and the kind of caption (with its frequencies) alone: 1,000 cases are the first ones of 10,000.
  */
 export async function drawPhantoms(folder: string, options: PhantomOptions, hooks: PhantomHooks = {}): Promise<Pair[]> {
   const { count, resolution, seed, captions } = options;
   if (!(options.validation >= 0) || !(options.test >= 0) || options.validation + options.test >= 1) {
     throw new RangeError(`validation ${options.validation} and test ${options.test} must be shares that leave something to train on`);
   }
+  if (captions === 'long' && (options.presentations !== undefined || options.tail !== undefined)) {
+    throw new RangeError('presentations and tail shape short captions; long ones have each attribute drawn for itself');
+  }
+  const { presentations = usualFrequencies.presentations, tail = usualFrequencies.tail } = options;
+  const frequencies = { presentations, tail };
   const bytes = resolution * resolution;
   const batch = Math.max(1, Math.min(count, Math.floor((16 * 1024 * 1024) / bytes), 500));
   const buffer = new Uint8Array(batch * bytes);
@@ -56,7 +65,7 @@ export async function drawPhantoms(folder: string, options: PhantomOptions, hook
         const number = begin + index;
         const id = `case-${String(number).padStart(6, '0')}`;
         const random = randomOf('phantom scene', seed, number);
-        const scene = drawScene(random, captions);
+        const scene = drawScene(random, captions, frequencies);
         drawPhantom(scene, resolution, randomOf('phantom pixels', seed, number), buffer.subarray(index * bytes, (index + 1) * bytes));
         pairs.push({
           id,
@@ -77,6 +86,6 @@ export async function drawPhantoms(folder: string, options: PhantomOptions, hook
   } finally {
     await file.close();
   }
-  await writePairs(folder, pairs, [], { source: 'phantom', ...options, sha256: digest.digest('hex') });
+  await writePairs(folder, pairs, [], { source: 'phantom', ...options, ...(captions === 'short' ? frequencies : {}), sha256: digest.digest('hex') });
   return pairs;
 }

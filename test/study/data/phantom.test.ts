@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readPairs } from '../../../src/study/data/pairs.ts';
 import type { Pair } from '../../../src/study/data/pairs.ts';
 import { drawPhantom } from '../../../src/study/data/phantom-draw.ts';
+import { drawPresentation, presentationCount, presentationsOf, usualFrequencies } from '../../../src/study/data/phantom-presentations.ts';
 import { captionOf, drawScene, viewNames } from '../../../src/study/data/phantom-scene.ts';
 import type { Scene } from '../../../src/study/data/phantom-scene.ts';
 import { drawPhantoms } from '../../../src/study/data/phantom.ts';
@@ -46,6 +47,13 @@ describe('a phantom', () => {
     const images = [scene, ...changes.map(change => ({ ...scene, ...change }))].map(changed => draw(changed));
     for (const [index, image] of images.entries()) for (const other of images.slice(index + 1)) expect(differing(image, other)).toBeGreaterThan(8);
   });
+  it.each(viewNames)('%s shows every word that a short caption may say of it', view => {
+    const plain: Scene = { ...withLesions({ size: 'huge' }), view, patient: 'average' };
+    const changes: Partial<Scene>[] = [{ device: 'tube' }, { device: 'needle' }, { device: 'plate' }, { tilt: 'left' }, { tilt: 'right' }, { patient: 'thin' }, { patient: 'large' },
+      { lesions: { ...plain.lesions, side: 'right' } }, { lesions: { ...plain.lesions, contrast: 'dark' } }];
+    const images = [plain, ...changes.map(change => ({ ...plain, ...change }))].map(changed => draw(changed, 32));
+    for (const [index, image] of images.entries()) for (const other of images.slice(index + 1)) expect(differing(image, other)).toBeGreaterThan(4);
+  });
   it("puts the patient's left on the right of the image", () => {
     const [left, right] = [draw(withLesions({ size: 'large' })), draw(withLesions({ size: 'large', side: 'right' }))];
     let balance = 0; // where the left-sided image is brighter, weighted by the column
@@ -56,17 +64,37 @@ describe('a phantom', () => {
 
 describe('captions', () => {
   const scenes = Array.from({ length: 4096 }, (_, index) => randomOf('captions', index)).map(random => ({ scene: drawScene(random, 'short'), random }));
-  it('of the short kind fit 14 CLIP tokens, use few of them, and seldom repeat in a pool of 256', () => {
-    const captions = scenes.map(entry => captionOf(entry.scene, 'short', entry.random));
-    const tokens = captions.map(caption => tokenize(caption));
+  const captions = scenes.map(entry => captionOf(entry.scene, 'short', entry.random));
+  it('of the short kind fit 14 CLIP tokens and use few of them', () => {
+    const tokens = [...new Set(captions)].map(caption => tokenize(caption));
     expect(Math.max(...tokens.map(ids => ids.length))).toBeLessThanOrEqual(14);
     expect(new Set(tokens.flat()).size).toBeLessThan(60);
-    let repeated = 0;
+  });
+  it('of the short kind are as many as there are presentations, and leave 1.2 nats in a pool of 256 that no model removes', () => {
+    expect(new Set(captions).size).toBe(viewNames.length * usualFrequencies.presentations);
+    let nats = 0;
     for (let begin = 0; begin < captions.length; begin += 256) {
       const pool = captions.slice(begin, begin + 256);
-      repeated += pool.filter(caption => pool.indexOf(caption) !== pool.lastIndexOf(caption)).length;
+      for (const caption of pool) nats += Math.log(pool.filter(other => other === caption).length);
     }
-    expect(repeated / captions.length).toBeLessThan(0.02);
+    expect(nats / captions.length).toBeCloseTo(1.2, 1);
+  });
+  it('of the short kind say the same of images that differ', () => {
+    const first = scenes.findIndex((_, index) => captions.indexOf(captions[index] ?? '') < index);
+    const [one, two] = [scenes[captions.indexOf(captions[first] ?? '')], scenes[first]];
+    expect(one?.scene).not.toEqual(two?.scene);
+  });
+  it('of the short kind tell all presentations of a view apart', () => {
+    for (const view of viewNames) {
+      const all = presentationsOf(view).map(({ contrast, side, ...rest }) => captionOf({ ...scene, ...rest, view, lesions: { ...scene.lesions, contrast, side } }, 'short', randomOf('none')));
+      expect(new Set(all).size).toBe(presentationCount);
+    }
+  });
+  it.each([0, 1, 2])('come as often as Zipf says: k^-%i', tail => {
+    const [order, counts, random] = [presentationsOf('ct chest'), [0, 0, 0, 0], randomOf('zipf', tail)];
+    for (let draw = 0; draw < 8000; draw += 1) counts[order.indexOf(drawPresentation('ct chest', { presentations: 4, tail }, random))]! += 1;
+    const total = [1, 2, 3, 4].reduce((sum, k) => sum + k ** -tail, 0);
+    counts.forEach((count, index) => { expect(Math.abs(count / 8000 - (index + 1) ** -tail / total)).toBeLessThan(0.02); });
   });
   it('of the long kind say every attribute, in few words but beyond 77 tokens for most', () => {
     const tokens: number[][] = [];
@@ -105,6 +133,11 @@ describe('a set of phantoms', () => {
     const started = performance.now();
     await drawPhantoms(await folder(), { ...options, count: 2000 });
     expect(performance.now() - started).toBeLessThan(4000); // 10,000 in 20 s
+  });
+  it('has the presentations it is asked for, with short captions only', async () => {
+    const pairs = await drawPhantoms(await folder(), { ...options, count: 400, presentations: 1, tail: 0 });
+    expect(new Set(pairs.map(({ caption }) => caption)).size).toBe(viewNames.length);
+    await expect(drawPhantoms(await folder(), { ...options, captions: 'long', count: 1, tail: 0 })).rejects.toThrow('shape short captions');
   });
   it('stops when told to', async () => {
     await expect(drawPhantoms(await folder(), { ...options, count: 10 }, { signal: AbortSignal.abort(new Error('stop')) })).rejects.toThrow('stop');
