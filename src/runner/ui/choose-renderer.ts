@@ -26,7 +26,8 @@ export async function chooseRenderer(choice: RendererChoice): Promise<Renderer> 
   const facts = terminalFacts(choice.stderr, choice.env);
   const style = makeStyle(facts.color);
   // Ink needs keys as well as a screen: without a terminal to read from, q and Ctrl-C would be lost.
-  if (facts.interactive && !choice.plain && choice.waiting.size > 0 && process.stdin.isTTY) {
+  // A terminal that says it has no columns (some pseudo-terminals) has no place to draw in.
+  if (facts.interactive && !choice.plain && choice.waiting.size > 0 && process.stdin.isTTY && choice.stderr.columns > 0) {
     const { createLiveRenderer } = await import('./live/live.ts');
     return createLiveRenderer({ ...choice, stream: choice.stderr, style });
   }

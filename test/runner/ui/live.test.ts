@@ -69,6 +69,12 @@ describe('the live region', () => {
     expect(curve.at(-1)).toBeGreaterThan(90_000);
   });
 
+  test('a paused run says so, and how it goes on', () => {
+    const foot = (extras: LiveExtras): string => rowsOf(training, { train: 1 }, { columns: 140, maxRows: 20 }, extras).at(-1)!;
+    expect(foot({ ...idle, canPause: true })).toMatch(/1 running.* p pause · w why/);
+    expect(foot({ ...idle, canPause: true, paused: true })).toMatch(/paused · 1 running.* p go on · w why/);
+  });
+
   test('what a stage says cannot move the cursor', () => {
     const rows = rowsOf([started('a'), { event: 'note', cell: 'a', text: 'x\u001b[2Jy\u0007' }], {}, { columns: 80, maxRows: 5 });
     expect(rows[0]).toContain('xy·');
