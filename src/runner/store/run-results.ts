@@ -6,7 +6,8 @@ import type { Database } from 'better-sqlite3';
 import { sha256 } from './file-bytes.ts';
 
 export function recordRunResults(database: Database, run: number, cells: readonly { readonly cell: string; readonly attempt: number }[]): void {
-  const rows = cells.map(({ cell, attempt }) => ({ cell, attempt })).sort((a, b) => (a.cell < b.cell ? -1 : 1));
+  // By attempt first: numbers compare faster, and a run in which nothing changed has them nearly in order.
+  const rows = cells.toSorted((a, b) => a.attempt - b.attempt || (a.cell < b.cell ? -1 : 1));
   const digest = sha256(rows.map(({ cell, attempt }) => `${attempt} ${cell}\n`).join(''));
   database.transaction(() => {
     const known = database.prepare<[string], { id: number }>('SELECT id FROM result_set WHERE digest = ?').get(digest)?.id;
