@@ -4,23 +4,11 @@ import type { Json, JsonObject } from '../json.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { sha256 } from './file-bytes.ts';
 import { attemptColumns, toAttempt } from './history.ts';
-import type { AttemptRow } from './history.ts';
-import type { Artefact, Attempt, AttemptStatus, FailureCause, Key, Manifest, ManifestPart, ResultRecord } from './model.ts';
+import type { AttemptRow, RunRow } from './history.ts';
+import type { Artefact, Attempt, AttemptStatus, Key, Manifest, ManifestPart, ResultRecord } from './model.ts';
 
-export interface RunStart {
-  readonly pipeline: string;
-  readonly file: string;
-  readonly root: string;
-  readonly profile: string | null;
-  readonly overrides: readonly string[];
-  readonly params: JsonObject;
-  readonly command: readonly string[];
-  readonly host: string;
-  readonly pid: number;
-  /** Of this program. */
-  readonly version: string;
-  readonly startedAt: number;
-}
+/** What is known of a run when it begins; `version` is this program's. */
+export type RunStart = Omit<RunRow, 'id' | 'endedAt' | 'exitCode' | 'summary'>;
 
 export interface RunEnd {
   readonly endedAt: number;
@@ -49,16 +37,11 @@ export interface AttemptStart {
   readonly verifies?: number;
 }
 
-export interface AttemptOutcome {
+type Measured = 'cpuSeconds' | 'peakMemoryBytes' | 'gpu' | 'exitCode' | 'signal' | 'cause' | 'message';
+
+export interface AttemptOutcome extends Pick<Attempt, Measured> {
   readonly status: Exclude<AttemptStatus, 'running'>;
   readonly endedAt: number;
-  readonly cpuSeconds: number | null;
-  readonly peakMemoryBytes: number | null;
-  readonly gpu: string | null;
-  readonly exitCode: number | null;
-  readonly signal: string | null;
-  readonly cause: FailureCause | null;
-  readonly message: string | null;
   readonly resumedFromStep?: number | null;
   readonly logDigest?: string | null;
 }
