@@ -17,6 +17,7 @@ export const stage = defineStage({
   inputs: { model: 'folder', images: 'folder', tokens: 'folder' },
   outputs: { metrics: 'metrics', embeddings: 'folder' },
   async run({ params, inputs, outputs, report, signal, resources, backend: choice }) {
+    const { metricLines } = await import('../src/study/metric-lines.ts');
     const { openImages } = await import('../src/study/data/image-shards.ts');
     const { calibrateLogitScale } = await import('../src/study/eval/calibrate.ts');
     const { contrastiveLoss } = await import('../src/study/eval/contrastive-loss.ts');
@@ -86,7 +87,7 @@ export const stage = defineStage({
         { metric: 'evaluated_pairs', value: rows.length },
       ];
       for (const { metric, value } of metrics) report.metric(metric, value);
-      await writeFile(outputs.metrics, metrics.map((row) => `${JSON.stringify(row)}\n`).join(''));
+      await writeFile(outputs.metrics, metricLines(metrics));
 
       const { count, width } = embeddings;
       const about = { count, width, dtype: 'f32', ids: Array.from(rows, (row) => images.rows[row]!.id) };

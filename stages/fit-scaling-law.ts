@@ -24,6 +24,7 @@ export const stage = defineStage({
   inputs: { runs: 'metrics[]' },
   outputs: { law: 'file', plot: 'file', fit: 'metrics' },
   async run({ params, inputs, outputs, report, signal }) {
+    const { jsonNumber, metricLines } = await import('../src/study/metric-lines.ts');
     const { collectRuns } = await import('../src/study/law/runs.ts');
     const { fitScalingLaw } = await import('../src/study/law/fit.ts');
     const { answerForCompute, answerSentence, fitCostLaw } = await import('../src/study/law/compute-optimal.ts');
@@ -54,14 +55,15 @@ export const stage = defineStage({
       points,
       leftOut,
     };
-    await writeFile(outputs.law, `${JSON.stringify(law, undefined, 2)}\n`);
+    const inJson = (_key: string, value: unknown): unknown => (typeof value === 'number' ? jsonNumber(value) : value);
+    await writeFile(outputs.law, `${JSON.stringify(law, inJson, 2)}\n`);
     const chance = runs.find((run) => run.chance !== undefined)?.chance;
     await writeFile(
       outputs.plot,
       plotScalingLaw(runs, fit, cost, { title: params.title, ...(chance === undefined ? {} : { chance }) }),
     );
     const metrics = lawMetrics(fit, answers, leftOut.length);
-    await writeFile(outputs.fit, metrics.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    await writeFile(outputs.fit, metricLines(metrics));
 
     const { starts } = fit;
     report.note(

@@ -17,6 +17,7 @@ export const stage = defineStage({
   inputs: { captions: 'file' },
   outputs: { tokens: 'folder', lengths: 'metrics' },
   async run({ params, inputs, outputs, report, signal }) {
+    const { metricLines } = await import('../src/study/metric-lines.ts');
     const { readCaptions } = await import('../src/study/text/captions.ts');
     const { tokenize } = await import('../src/study/text/tokenizer.ts');
     const { clipTokens, mapTokens, remapVocabulary } = await import('../src/study/text/remap.ts');
@@ -56,7 +57,7 @@ export const stage = defineStage({
       ...tokenStatistics(count(ids)),
       ...splits.flatMap((split) => tokenStatistics(count(ofSplit(split)), `_${split}`)),
     ];
-    await writeFile(outputs.lengths, metrics.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    await writeFile(outputs.lengths, metricLines(metrics));
 
     const cut = ids.filter(({ length }) => length > params.context - 2).length;
     const share = ((100 * cut) / captions.length).toFixed(1);

@@ -69,6 +69,7 @@ export const stage = defineStage({
   inputs: { images: 'folder', tokens: 'folder' },
   outputs: { model: 'folder', metrics: 'metrics' },
   async run({ params, inputs, outputs, report, signal, checkpoint, resources, backend: choice }) {
+    const { metricLines } = await import('../src/study/metric-lines.ts');
     const { openImages } = await import('../src/study/data/image-shards.ts');
     const { openTokens } = await import('../src/study/text/token-file.ts');
     const { defaultLearningRate, stepsFor } = await import('../src/study/nn/budget.ts');
@@ -148,7 +149,7 @@ export const stage = defineStage({
         seed,
       };
       await saveModel(outputs.model, { config, training, weights: result.weights });
-      await writeFile(outputs.metrics, result.rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+      await writeFile(outputs.metrics, metricLines(result.rows));
       const last = (metric: string): number | undefined => result.rows.findLast((row) => row.metric === metric)?.value;
       const validated = last('validation_loss');
       report.note(
