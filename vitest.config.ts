@@ -7,7 +7,8 @@ const fast = suite === 'fast';
 
 export default defineConfig({
   test: {
-    include: [fast ? 'test/**/*.test.{ts,tsx}' : `test/${suite}/**/*.test.ts`],
+    // The tensors' tests once more in the slow suite: by then native TensorFlow is installed, which they skip without.
+    include: fast ? ['test/**/*.test.{ts,tsx}'] : [`test/${suite}/**/*.test.ts`, ...(suite === 'slow' ? ['test/study/nn/*.test.ts'] : [])],
     exclude: fast ? slowSuites.map(name => `test/${name}/**`) : [],
     pool: 'forks',
     // Slow suites time whole programs and install things: one file at a time.
