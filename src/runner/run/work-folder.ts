@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { shellQuote } from '../pipeline/shell-text.ts';
 import type { Cell } from '../pipeline/model.ts';
-import { removeTree } from '../store/artefacts.ts';
+import { removeTree } from '../store/read-only-tree.ts';
 import type { Job } from './executor.ts';
 import { markerVariable } from './process-tree.ts';
 import type { StageEnvironment } from './stage-environment.ts';

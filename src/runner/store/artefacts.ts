@@ -2,16 +2,19 @@
  * Immutable outputs, `cache/artefacts/<digest>/<name>`, read-only. As root permissions hold nobody back, so damage is
  * found by the stats recorded at the commit, and by the digest where these differ.
  */
-import { chmodSync, closeSync, existsSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { copyFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Database, Statement } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
-import { bytePath, errorCode, fileTrouble, fsPath, hashFile, isExecutable } from './file-bytes.ts';
+import { bytePath, errorCode, fsPath } from './file-bytes.ts';
 import { hashAndSync } from './hash-async.ts';
-import { hashTree, namedDigest, statEntry } from './merkle.ts';
-import type { Artefact, Digest } from './model.ts';
+import { changedMeanwhile, entryStat, measure, measureWith } from './measure-output.ts';
+import type { Measured } from './measure-output.ts';
+import { hashTree, statEntry } from './merkle.ts';
+import type { Artefact } from './model.ts';
+import { makeReadOnly, removeTree, syncFolder, syncFolders } from './read-only-tree.ts';
 import { StatRow, StatRowBuilder } from './stat-row.ts';
 
 export type Presence = 'here' | 'gone' | 'damaged';
@@ -19,18 +22,6 @@ export type Presence = 'here' | 'gone' | 'damaged';
 export interface StoredArtefact extends Artefact {
   readonly createdAt: number;
   readonly state: 'here' | 'dropped' | 'damaged';
-}
-
-/** An entry below an artefact: path relative to it, '' for itself. */
-export interface Entry {
-  readonly relative: string;
-  readonly stat: BigIntStats;
-  readonly digest: Uint8Array;
-}
-
-export interface Measured {
-  readonly artefact: Artefact;
-  readonly entries: readonly Entry[];
 }
 
 let incoming = 0;
@@ -233,100 +224,4 @@ export class ArtefactStore {
     }
     return files;
   }
-}
-
-/** The same without stopping the event loop for the length of the reading. */
-export async function measureOutput(path: string, name: string): Promise<Measured> {
-  const files: string[] = [];
-  const root = bytePath(path);
-  if (statEntry(root).isDirectory()) {
-    const nothing = Buffer.alloc(32);
-    hashTree(root, { open: () => () => nothing, entry: (file, type) => void (type === 'f' || type === 'x' ? files.push(file) : null) });
-  } else files.push(root);
-  const digests = await hashAndSync(files);
-  return measureWith(path, name, file => digests.get(file) ?? null, null);
-}
-
-/** Digest and entries of an output as it lies on disk; every file is read. */
-export function measure(path: string, name: string): Measured {
-  return measureWith(path, name, () => null, null);
-}
-
-function measureWith(path: string, name: string, known: (path: string) => Uint8Array | null, before: Map<string, BigIntStats> | null): Measured {
-  const root = bytePath(path);
-  const digestOf = (file: string, stat: BigIntStats): Uint8Array => {
-    const first = before?.get(file);
-    if (before !== null && (first === undefined || first.size !== stat.size || first.mtimeNs !== stat.mtimeNs)) throw changedMeanwhile(path);
-    return known(file) ?? hashFile(file);
-  };
-  const stat = statEntry(root);
-  const entries: Entry[] = [];
-  if (stat.isFile()) {
-    const digest = digestOf(root, stat);
-    const artefact: Artefact = {
-      digest: namedDigest(isExecutable(stat) ? 'x' : 'f', bytePath(name), digest), name, type: 'file', size: Number(stat.size), files: 1,
-    };
-    return { artefact, entries: [{ relative: '', stat, digest }] };
-  }
-  if (!stat.isDirectory()) throw new PipeError(`${path} is neither a file nor a folder`, { exitCode: 1, code: 'special-file' });
-  const tree = hashTree(root, {
-    open: folder => (file, fileStat) => digestOf(`${folder}/${file}`, fileStat),
-    entry: (entry, _type, entryStats, digest) => void entries.push({ relative: entry.slice(root.length + 1), stat: entryStats, digest }),
-  });
-  entries.push({ relative: '', stat, digest: tree.digest });
-  const digest: Digest = namedDigest('d', bytePath(name), tree.digest);
-  return { artefact: { digest, name, type: 'folder', size: tree.size, files: tree.files }, entries };
-}
-
-function changedMeanwhile(path: string): PipeError {
-  return new PipeError(`${path} changed while it was being kept: something that the stage started still writes to it`, {
-    exitCode: 1, code: 'output-changed', hint: 'let the command wait for all of its processes',
-  });
-}
-
-function entryStat(path: string): BigIntStats | null {
-  try {
-    return lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false }) ?? null;
-  } catch (error) {
-    if (errorCode(error) === 'ENOTDIR') return null;
-    throw fileTrouble(path, error);
-  }
-}
-
-/** Files and folders, what is inside first; links have no permissions of their own. */
-function makeReadOnly(path: string): void {
-  const stat = statEntry(path);
-  if (stat.isSymbolicLink()) return;
-  if (stat.isDirectory()) for (const name of readdirSync(fsPath(path), 'latin1')) makeReadOnly(`${path}/${name}`);
-  chmodSync(fsPath(path), Number(stat.mode) & 0o555);
-}
-
-function syncFolders(path: string): void {
-  const stat = statEntry(path);
-  if (!stat.isDirectory()) return;
-  for (const name of readdirSync(fsPath(path), 'latin1')) syncFolders(`${path}/${name}`);
-  syncFolder(fsPath(path));
-}
-
-function syncFolder(path: string | Buffer): void {
-  const descriptor = openSync(path, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** Removes a read-only tree: each folder is made writable first. */
-export function removeTree(path: string): void {
-  const unlock = (folder: string): void => {
-    chmodSync(fsPath(folder), 0o755);
-    for (const name of readdirSync(fsPath(folder), 'latin1')) {
-      const entry = `${folder}/${name}`;
-      if (entryStat(entry)?.isDirectory() === true) unlock(entry);
-    }
-  };
-  const bytes = bytePath(path);
-  if (entryStat(bytes)?.isDirectory() === true) unlock(bytes);
-  rmSync(fsPath(bytes), { recursive: true, force: true });
 }

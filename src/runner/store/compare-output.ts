@@ -1,8 +1,8 @@
 /** Whether an output on disk is what an artefact is, and in what it differs. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { ArtefactStore } from './artefacts.ts';
-import { measure, measureOutput } from './artefacts.ts';
-import type { Entry } from './artefacts.ts';
+import { measure, measureOutput } from './measure-output.ts';
+import type { Entry } from './measure-output.ts';
 import { isExecutable, shownPath } from './file-bytes.ts';
 import type { Artefact } from './model.ts';
 

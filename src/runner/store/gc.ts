@@ -5,7 +5,7 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json } from '../json.ts';
-import { removeTree } from './artefacts.ts';
+import { removeTree } from './read-only-tree.ts';
 import { readNode } from './merkle.ts';
 import type { Artefact, Digest } from './model.ts';
 import type { Store } from './store.ts';

@@ -3,7 +3,7 @@ import { appendFileSync, chmodSync, existsSync, linkSync, lstatSync, mkdirSync, 
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Artefact } from '../../../src/runner/store/model.ts';
-import { removeTree } from '../../../src/runner/store/artefacts.ts';
+import { removeTree } from '../../../src/runner/store/read-only-tree.ts';
 import { openStore } from '../../../src/runner/store/store.ts';
 import type { Store } from '../../../src/runner/store/store.ts';
 import { temporaryFolder } from './temp-folder.ts';
