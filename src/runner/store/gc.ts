@@ -2,12 +2,15 @@
  * What can go from the cache, why the rest stays, and taking it away: results (all records of an attempt, with the
  * artefacts that no other record names), least recently used first, and what crashes have left behind.
  */
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json } from '../json.ts';
-import { removeTree } from './read-only-tree.ts';
-import { readNode } from './merkle.ts';
+import { listNames, sizeOf } from './cache-size.ts';
 import type { Artefact, Digest } from './model.ts';
+import { listPins } from './pins.ts';
+import { pruneDatabase } from './prune-database.ts';
+import { removeTree } from './read-only-tree.ts';
+import { namedDigests, recordedArtefacts } from './recorded-artefacts.ts';
 import type { Store } from './store.ts';
 
 export interface GcOptions {
@@ -103,7 +106,7 @@ export function collectGarbage(store: Store, plan: GcPlan): number {
     const protectedBy = protectedDigests(store);
     const going: Artefact[] = [];
     for (const { attempt } of plan.remove) {
-      const artefacts = recordsOf(store, attempt);
+      const artefacts = recordedArtefacts(store, attempt);
       if (artefacts.some(({ digest }) => protectedBy.has(digest))) continue;
       database.prepare('DELETE FROM record WHERE attempt = ?').run(attempt);
       going.push(...artefacts);
@@ -126,72 +129,6 @@ export function collectGarbage(store: Store, plan: GcPlan): number {
   return freed;
 }
 
-/** Bytes by what they are for; files that several folders hold are counted in each. */
-export function cacheSizes(store: Store): Record<string, number> {
-  const sizes: Record<string, number> = {};
-  for (const entry of readdirSync(store.cache, { withFileTypes: true })) {
-    const name = entry.name.startsWith('pipe.db') ? 'database' : entry.name;
-    sizes[name] = (sizes[name] ?? 0) + sizeOf(join(store.cache, entry.name));
-  }
-  return sizes;
-}
-
-export interface CacheVerification {
-  readonly checked: number;
-  readonly bytes: number;
-  /** Damaged ones are now at `quarantined`. */
-  readonly damaged: readonly { readonly artefact: Artefact; readonly quarantined: string; readonly cells: readonly string[] }[];
-  /** Named by a record, not dropped on purpose, and not there. */
-  readonly missing: readonly { readonly artefact: Artefact; readonly cells: readonly string[] }[];
-}
-
-/** Reads every artefact again and compares digests; damaged ones are put aside, so that their cells run again. */
-export function verifyCache(store: Store): CacheVerification {
-  const damaged: { artefact: Artefact; quarantined: string; cells: readonly string[] }[] = [];
-  const missing: { artefact: Artefact; cells: readonly string[] }[] = [];
-  let checked = 0;
-  let bytes = 0;
-  for (const artefact of store.artefacts.list().filter(({ state }) => state === 'here')) {
-    const presence = store.artefacts.verify(artefact);
-    if (presence === 'gone') missing.push({ artefact, cells: cellsOf(store, artefact.digest) });
-    if (presence === 'damaged') damaged.push({ artefact, quarantined: store.artefacts.quarantine(artefact, 'found by `pipe cache verify`'), cells: cellsOf(store, artefact.digest) });
-    if (presence === 'here') {
-      checked++;
-      bytes += artefact.size;
-    }
-  }
-  return { checked, bytes, damaged, missing };
-}
-
-/** Keeps the outputs of an attempt until they are unpinned. */
-export function pinAttempt(store: Store, attempt: number, reason: string, now: number): Artefact[] {
-  const artefacts = recordsOf(store, attempt);
-  const insert = store.database.prepare('INSERT OR REPLACE INTO pin (digest, reason, pinned_at) VALUES (?, ?, ?)');
-  store.database.transaction(() => {
-    for (const { digest } of artefacts) insert.run(digest, reason, now);
-  })();
-  return artefacts;
-}
-
-export function unpinAttempt(store: Store, attempt: number): Artefact[] {
-  const artefacts = recordsOf(store, attempt);
-  const remove = store.database.prepare('DELETE FROM pin WHERE digest = ?');
-  return store.database.transaction(() => artefacts.filter(({ digest }) => remove.run(digest).changes > 0))();
-}
-
-export interface Pin {
-  readonly digest: Digest;
-  readonly name: string | null;
-  readonly reason: string;
-  readonly pinnedAt: number;
-}
-
-export function listPins(store: Store): Pin[] {
-  return store.database
-    .prepare<[], Pin>('SELECT pin.digest AS digest, artefact.name AS name, reason, pinned_at AS pinnedAt FROM pin LEFT JOIN artefact USING (digest) ORDER BY pinned_at')
-    .all();
-}
-
 /** Every attempt with a record, least recently used first. */
 function listCandidates(store: Store): Candidate[] {
   const rows = store.database
@@ -205,20 +142,6 @@ function listCandidates(store: Store): Candidate[] {
     )
     .all();
   return rows.map(({ outputs, ...row }) => ({ ...row, bytes: 0, artefacts: Object.values(JSON.parse(outputs) as Record<string, Artefact>) }));
-}
-
-function recordsOf(store: Store, attempt: number): Artefact[] {
-  const rows = store.database.prepare<[number], { outputs: string }>('SELECT outputs FROM record WHERE attempt = ?').all(attempt);
-  const artefacts = rows.flatMap(({ outputs }) => Object.values(JSON.parse(outputs) as Record<string, Artefact>));
-  return [...new Map(artefacts.map(artefact => [artefact.digest, artefact])).values()];
-}
-
-function namedDigests(store: Store): Set<Digest> {
-  const named = new Set<Digest>();
-  for (const { outputs } of store.database.prepare<[], { outputs: string }>('SELECT outputs FROM record').iterate()) {
-    for (const { digest } of Object.values(JSON.parse(outputs) as Record<string, Artefact>)) named.add(digest);
-  }
-  return named;
 }
 
 /** Artefacts that are pinned, or that a running attempt or one that left a checkpoint reads. */
@@ -241,13 +164,6 @@ function digestsIn(value: Json): Digest[] {
   return Object.entries(value).flatMap(([key, item]) => (key === 'digest' && typeof item === 'string' ? [item as Digest] : digestsIn(item)));
 }
 
-function cellsOf(store: Store, digest: Digest): string[] {
-  return store.database
-    .prepare<[string], { cell: string }>('SELECT DISTINCT cell FROM record JOIN attempt ON attempt.id = record.attempt WHERE instr(outputs, ?) > 0 ORDER BY cell')
-    .all(digest)
-    .map(({ cell }) => cell);
-}
-
 function findLeftovers(store: Store, now: number, stored: ReadonlyMap<string, unknown>): { path: string; bytes: number }[] {
   const found: { path: string; bytes: number }[] = [];
   const look = (folder: string, isLeftover: (name: string) => boolean): void => {
@@ -262,46 +178,4 @@ function findLeftovers(store: Store, now: number, stored: ReadonlyMap<string, un
   look('quarantine', () => true);
   look('plans', name => name.endsWith('.tmp'));
   return found;
-}
-
-/** Rows that nothing refers to any more. Attempts stay: they are the history. */
-function pruneDatabase({ database }: Store): void {
-  database.transaction(() => {
-    database.prepare('DELETE FROM manifest_value WHERE id NOT IN (SELECT value FROM manifest_part)').run();
-    pruneTrees(database);
-    database.prepare(`DELETE FROM artefact WHERE state <> 'here' AND digest NOT IN (SELECT digest FROM pin)
-      AND NOT EXISTS (SELECT 1 FROM record WHERE instr(outputs, artefact.digest) > 0)`).run();
-  })();
-}
-
-/** Keeps the nodes that are reached from the inputs of known attempts. */
-function pruneTrees(database: Store['database']): void {
-  const roots = database.prepare<[], { tree: string | null }>(
-    `SELECT json_extract(value, '$.tree') AS tree FROM manifest_value WHERE json_type(value) = 'object'`).all();
-  const read = database.prepare<[string], { entries: Buffer }>('SELECT entries FROM tree_node WHERE digest = ?');
-  const reached = new Set<string>();
-  const open = roots.flatMap(({ tree }) => (typeof tree === 'string' ? [tree] : []));
-  for (let digest = open.pop(); digest !== undefined; digest = open.pop()) {
-    if (reached.has(digest)) continue;
-    reached.add(digest);
-    const node = read.get(digest);
-    if (node !== undefined) for (const entry of readNode(node.entries)) if (entry.type === 'd') open.push(entry.digest);
-  }
-  const remove = database.prepare('DELETE FROM tree_node WHERE digest = ?');
-  for (const { digest } of database.prepare<[], { digest: string }>('SELECT digest FROM tree_node').all()) if (!reached.has(digest)) remove.run(digest);
-}
-
-function listNames(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return []; // none has been needed yet
-  }
-}
-
-function sizeOf(path: string): number {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return 0;
-  if (!stat.isDirectory()) return stat.size;
-  return listNames(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);
 }

@@ -1,8 +1,11 @@
 import { chmodSync, existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { cacheSizes, collectGarbage, listPins, pinAttempt, planGc, unpinAttempt, verifyCache } from '../../../src/runner/store/gc.ts';
+import { cacheSizes } from '../../../src/runner/store/cache-size.ts';
+import { collectGarbage, planGc } from '../../../src/runner/store/gc.ts';
 import type { GcOptions } from '../../../src/runner/store/gc.ts';
+import { listPins, pinAttempt, unpinAttempt } from '../../../src/runner/store/pins.ts';
+import { verifyCache } from '../../../src/runner/store/verify-cache.ts';
 import type { Artefact, Key, Manifest } from '../../../src/runner/store/model.ts';
 import { openStore } from '../../../src/runner/store/store.ts';
 import type { Store } from '../../../src/runner/store/store.ts';
