@@ -1,11 +1,12 @@
 /** Writing to the results database: runs, attempts, records. Reading for tables and history is in `history.ts`. */
-import type { Database, Statement } from 'better-sqlite3';
-import type { Json, JsonObject } from '../json.ts';
-import { canonicalJson } from './canonical-json.ts';
-import { sha256 } from './file-bytes.ts';
+import type { Database } from 'better-sqlite3';
+import type { JsonObject } from '../json.ts';
 import { attemptColumns, toAttempt } from './history.ts';
 import type { AttemptRow, RunRow } from './history.ts';
-import type { Artefact, Attempt, AttemptStatus, Key, Manifest, ManifestPart, ResultRecord } from './model.ts';
+import { readManifest, writeManifest } from './manifests.ts';
+import type { Artefact, Attempt, AttemptStatus, Key, Manifest, ResultRecord } from './model.ts';
+import { flatParams, kindOf, median } from './row-values.ts';
+import { Statements } from './statements.ts';
 
 /** What is known of a run when it begins; `version` is this program's. */
 export type RunStart = Omit<RunRow, 'id' | 'endedAt' | 'exitCode' | 'summary'>;
@@ -64,14 +65,15 @@ interface RecordRow {
 
 export class Results {
   readonly #database: Database;
-  readonly #statements = new Map<string, Statement>();
+  readonly #statements: Statements;
 
   constructor(database: Database) {
     this.#database = database;
+    this.#statements = new Statements(database);
   }
 
   beginRun(run: RunStart): number {
-    const { lastInsertRowid } = this.#prepare(
+    const { lastInsertRowid } = this.#statements.prepare(
       `INSERT INTO run (pipeline, file, root, profile, overrides, params, command, host, pid, version, started_at)
        VALUES (@pipeline, @file, @root, @profile, @overrides, @params, @command, @host, @pid, @version, @startedAt)`,
     ).run({
@@ -84,13 +86,13 @@ export class Results {
   }
 
   finishRun(run: number, end: RunEnd): void {
-    this.#prepare('UPDATE run SET ended_at = ?, exit_code = ?, summary = ? WHERE id = ?').run(end.endedAt, end.exitCode, JSON.stringify(end.summary), run);
+    this.#statements.prepare('UPDATE run SET ended_at = ?, exit_code = ?, summary = ? WHERE id = ?').run(end.endedAt, end.exitCode, JSON.stringify(end.summary), run);
   }
 
   /** The attempt, its params and its manifest, in one transaction. */
   beginAttempt(attempt: AttemptStart): number {
     return this.#database.transaction(() => {
-      const { lastInsertRowid } = this.#prepare(
+      const { lastInsertRowid } = this.#statements.prepare(
         `INSERT INTO attempt (run, pipeline, stage, cell, point, plan_key, action_key, status, host, started_at, log, platform, verifies)
          VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)`,
       ).run(
@@ -98,15 +100,15 @@ export class Results {
         attempt.host, attempt.startedAt, attempt.log, JSON.stringify(attempt.platform), attempt.verifies ?? null,
       );
       const id = Number(lastInsertRowid);
-      const param = this.#prepare('INSERT INTO param (attempt, name, value) VALUES (?, ?, ?)');
+      const param = this.#statements.prepare('INSERT INTO param (attempt, name, value) VALUES (?, ?, ?)');
       for (const [name, value] of flatParams(attempt.params)) param.run(id, name, JSON.stringify(value));
-      this.#writeManifest(id, attempt.manifest);
+      writeManifest(this.#statements, id, attempt.manifest);
       return id;
     })();
   }
 
   setLog(attempt: number, log: string): void {
-    this.#prepare('UPDATE attempt SET log = ? WHERE id = ?').run(log, attempt);
+    this.#statements.prepare('UPDATE attempt SET log = ? WHERE id = ?').run(log, attempt);
   }
 
   /**
@@ -115,7 +117,7 @@ export class Results {
    */
   finishAttempt(attempt: number, outcome: AttemptOutcome, records: { readonly plan?: Key; readonly action: Key } | null, outputs: Outputs | null): void {
     this.#database.transaction(() => {
-      this.#prepare(
+      this.#statements.prepare(
         `UPDATE attempt SET status = @status, ended_at = @endedAt, cpu_seconds = @cpuSeconds, peak_memory_bytes = @peakMemoryBytes,
          gpu = @gpu, exit_code = @exitCode, signal = @signal, cause = @cause, message = @message,
          resumed_from_step = coalesce(@resumedFromStep, resumed_from_step), log_digest = @logDigest WHERE id = @attempt`,
@@ -124,7 +126,7 @@ export class Results {
       this.#putRecord({ key: records.action, kind: 'action', attempt, outputs, accepted: null });
       if (records.plan !== undefined) this.#putRecord({ key: records.plan, kind: 'plan', attempt, outputs, accepted: null });
       if (outcome.status === 'ran') {
-        this.#prepare(
+        this.#statements.prepare(
           'INSERT OR REPLACE INTO current (pipeline, cell, stage, point, attempt) SELECT pipeline, cell, stage, point, id FROM attempt WHERE id = ?',
         ).run(attempt);
       }
@@ -136,7 +138,7 @@ export class Results {
   }
 
   removeRecord(key: Key): void {
-    this.#prepare('DELETE FROM record WHERE key = ?').run(key);
+    this.#statements.prepare('DELETE FROM record WHERE key = ?').run(key);
   }
 
   /**
@@ -148,50 +150,50 @@ export class Results {
     cells: readonly { readonly cell: string; readonly stage: string; readonly point: JsonObject; readonly attempt: number }[],
     whole: boolean,
   ): void {
-    const rows = this.#prepare<[string], { cell: string; attempt: number }>('SELECT cell, attempt FROM current WHERE pipeline = ?').all(pipeline);
+    const rows = this.#statements.prepare<[string], { cell: string; attempt: number }>('SELECT cell, attempt FROM current WHERE pipeline = ?').all(pipeline);
     const known = new Map(rows.map(row => [row.cell, row.attempt]));
     const changed = cells.filter(({ cell, attempt }) => known.get(cell) !== attempt);
     for (const { cell } of cells) known.delete(cell);
     const gone = whole ? [...known.keys()] : [];
     if (changed.length === 0 && gone.length === 0) return;
     this.#database.transaction(() => {
-      const insert = this.#prepare('INSERT OR REPLACE INTO current (pipeline, cell, stage, point, attempt) VALUES (?, ?, ?, ?, ?)');
+      const insert = this.#statements.prepare('INSERT OR REPLACE INTO current (pipeline, cell, stage, point, attempt) VALUES (?, ?, ?, ?, ?)');
       for (const { cell, stage, point, attempt } of changed) insert.run(pipeline, cell, stage, JSON.stringify(point), attempt);
-      for (const cell of gone) this.#prepare('DELETE FROM current WHERE pipeline = ? AND cell = ?').run(pipeline, cell);
+      for (const cell of gone) this.#statements.prepare('DELETE FROM current WHERE pipeline = ? AND cell = ?').run(pipeline, cell);
     })();
   }
 
   /** In one transaction: hand over as many as there are at a time. NaN and infinities are kept by kind. */
   recordMetrics(attempt: number, rows: readonly MetricRow[]): void {
     if (rows.length === 0) return;
-    const insert = this.#prepare('INSERT INTO metric (attempt, name, step, value, kind) VALUES (?, ?, ?, ?, ?)');
+    const insert = this.#statements.prepare('INSERT INTO metric (attempt, name, step, value, kind) VALUES (?, ?, ?, ?, ?)');
     this.#database.transaction(() => {
       for (const { name, value, step } of rows) insert.run(attempt, name, step ?? null, Number.isFinite(value) ? value : null, kindOf(value));
     })();
   }
 
   recordNote(attempt: number, text: string): void {
-    this.#prepare(`UPDATE attempt SET notes = json_insert(notes, '$[#]', ?) WHERE id = ?`).run(text, attempt);
+    this.#statements.prepare(`UPDATE attempt SET notes = json_insert(notes, '$[#]', ?) WHERE id = ?`).run(text, attempt);
   }
 
   /** Facts where an attempt ran, added to those known. */
   recordPlatform(attempt: number, facts: JsonObject): void {
-    this.#prepare('UPDATE attempt SET platform = json_patch(platform, ?) WHERE id = ?').run(JSON.stringify(facts), attempt);
+    this.#statements.prepare('UPDATE attempt SET platform = json_patch(platform, ?) WHERE id = ?').run(JSON.stringify(facts), attempt);
   }
 
   recordResume(attempt: number, step: number): void {
-    this.#prepare('UPDATE attempt SET resumed_from_step = ? WHERE id = ?').run(step, attempt);
+    this.#statements.prepare('UPDATE attempt SET resumed_from_step = ? WHERE id = ?').run(step, attempt);
   }
 
   lookup(key: Key): ResultRecord | null {
-    const row = this.#prepare<[string], RecordRow>('SELECT key, kind, attempt, outputs, accepted FROM record WHERE key = ?').get(key);
+    const row = this.#statements.prepare<[string], RecordRow>('SELECT key, kind, attempt, outputs, accepted FROM record WHERE key = ?').get(key);
     return row === undefined ? null : toRecord(row);
   }
 
   /** Those that there are, by key. */
   lookupMany(keys: readonly Key[]): Map<Key, ResultRecord> {
     const found = new Map<Key, ResultRecord>();
-    const statement = this.#prepare<[string], RecordRow>('SELECT key, kind, attempt, outputs, accepted FROM record WHERE key = ?');
+    const statement = this.#statements.prepare<[string], RecordRow>('SELECT key, kind, attempt, outputs, accepted FROM record WHERE key = ?');
     this.#database.transaction(() => {
       for (const key of keys) {
         const row = statement.get(key);
@@ -206,9 +208,9 @@ export class Results {
     const limit = options.limit ?? 20;
     const rows =
       options.status === undefined
-        ? this.#prepare<[string, string, number], AttemptRow>(
+        ? this.#statements.prepare<[string, string, number], AttemptRow>(
             `SELECT ${attemptColumns} FROM attempt WHERE pipeline = ? AND cell = ? AND verifies IS NULL ORDER BY id DESC LIMIT ?`).all(pipeline, cell, limit)
-        : this.#prepare<[string, string, string, number], AttemptRow>(
+        : this.#statements.prepare<[string, string, string, number], AttemptRow>(
             `SELECT ${attemptColumns} FROM attempt WHERE pipeline = ? AND cell = ? AND status = ? AND verifies IS NULL ORDER BY id DESC LIMIT ?`,
           ).all(pipeline, cell, options.status, limit);
     return rows.map(toAttempt);
@@ -216,18 +218,18 @@ export class Results {
 
   /** The newest attempt with a plan key, however it ended, whatever pipeline it belonged to. */
   lastAttemptOfPlanKey(planKey: Key): Attempt | null {
-    const row = this.#prepare<[string], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE plan_key = ? AND verifies IS NULL ORDER BY id DESC LIMIT 1`).get(planKey);
+    const row = this.#statements.prepare<[string], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE plan_key = ? AND verifies IS NULL ORDER BY id DESC LIMIT 1`).get(planKey);
     return row === undefined ? null : toAttempt(row);
   }
 
   attempt(id: number): Attempt | null {
-    const row = this.#prepare<[number], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE id = ?`).get(id);
+    const row = this.#statements.prepare<[number], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE id = ?`).get(id);
     return row === undefined ? null : toAttempt(row);
   }
 
   /** Attempts that say they are running, in whatever run: some may have been left behind by a crash. */
   runningAttempts(): Attempt[] {
-    return this.#prepare<[], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE status = 'running' ORDER BY id`).all().map(toAttempt);
+    return this.#statements.prepare<[], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE status = 'running' ORDER BY id`).all().map(toAttempt);
   }
 
   /** Wall milliseconds: of a cell, else of its stage; null without history. */
@@ -237,7 +239,7 @@ export class Results {
 
   /** Median wall milliseconds of the last five successes of a cell; null without any. */
   cellDuration(pipeline: string, cell: string): number | null {
-    const own = this.#prepare<[string, string], { ms: number }>(
+    const own = this.#statements.prepare<[string, string], { ms: number }>(
       `SELECT ended_at - started_at AS ms FROM attempt WHERE pipeline = ? AND cell = ? AND status = 'ran' ORDER BY id DESC LIMIT 5`,
     ).all(pipeline, cell);
     return median(own.map(({ ms }) => ms));
@@ -245,7 +247,7 @@ export class Results {
 
   /** Median wall milliseconds of the last twenty successes of a stage's cells, in any pipeline; null without any. */
   stageDuration(stage: string): number | null {
-    const all = this.#prepare<[string], { ms: number }>(
+    const all = this.#statements.prepare<[string], { ms: number }>(
       `SELECT ended_at - started_at AS ms FROM attempt WHERE stage = ? AND status = 'ran' ORDER BY id DESC LIMIT 20`,
     ).all(stage);
     return median(all.map(({ ms }) => ms));
@@ -253,22 +255,19 @@ export class Results {
 
   /** What an attempt depended on, sorted by part; empty when it is not known. */
   manifestOf(attempt: number): Manifest {
-    return this.#prepare<[number], { part: string; value: string; ignored: number }>(
-      `SELECT part, manifest_value.value AS value, ignored FROM manifest_part JOIN manifest_value ON manifest_value.id = manifest_part.value
-       WHERE attempt = ? ORDER BY part`,
-    ).all(attempt).map(row => toPart(row));
+    return readManifest(this.#statements, attempt);
   }
 
   /** Keeps the nodes of a folder that was an input, so that `why` can name the file that changed. */
   putTreeNodes(nodes: Iterable<readonly [digest: string, node: Uint8Array]>): void {
-    const insert = this.#prepare('INSERT OR IGNORE INTO tree_node (digest, entries) VALUES (?, ?)');
+    const insert = this.#statements.prepare('INSERT OR IGNORE INTO tree_node (digest, entries) VALUES (?, ?)');
     this.#database.transaction(() => {
       for (const [digest, node] of nodes) insert.run(digest, node);
     })();
   }
 
   treeNode(digest: string): Buffer | null {
-    return this.#prepare<[string], { entries: Buffer }>('SELECT entries FROM tree_node WHERE digest = ?').get(digest)?.entries ?? null;
+    return this.#statements.prepare<[string], { entries: Buffer }>('SELECT entries FROM tree_node WHERE digest = ?').get(digest)?.entries ?? null;
   }
 
   /** Two different results under one plan key, as of a stage that is not deterministic: then it stands for neither. */
@@ -277,36 +276,10 @@ export class Results {
       const other = this.lookup(record.key);
       if (other !== null && !sameOutputs(other.outputs, record.outputs)) return this.removeRecord(record.key);
     }
-    this.#prepare('INSERT OR REPLACE INTO record (key, kind, attempt, outputs, accepted) VALUES (?, ?, ?, ?, ?)').run(
+    this.#statements.prepare('INSERT OR REPLACE INTO record (key, kind, attempt, outputs, accepted) VALUES (?, ?, ?, ?, ?)').run(
       record.key, record.kind, record.attempt, JSON.stringify(record.outputs), record.accepted,
     );
   }
-
-  #writeManifest(attempt: number, manifest: Manifest): void {
-    const find = this.#prepare<[string], { id: number }>('SELECT id FROM manifest_value WHERE digest = ?');
-    const insertValue = this.#prepare('INSERT INTO manifest_value (digest, value) VALUES (?, ?)');
-    const insertPart = this.#prepare('INSERT INTO manifest_part (attempt, part, value, ignored) VALUES (?, ?, ?, ?)');
-    for (const { part, value, ignored } of manifest) {
-      const text = canonicalJson(value);
-      const digest = sha256(text);
-      const id = find.get(digest)?.id ?? insertValue.run(digest, text).lastInsertRowid;
-      insertPart.run(attempt, part, id, ignored === true ? 1 : 0);
-    }
-  }
-
-  #prepare<Bind extends unknown[] | object = unknown[], Row = unknown>(sql: string): Statement<Bind extends unknown[] ? Bind : [Bind], Row> {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql);
-      this.#statements.set(sql, statement);
-    }
-    return statement as Statement<Bind extends unknown[] ? Bind : [Bind], Row>;
-  }
-}
-
-export function toPart(row: { readonly part: string; readonly value: string; readonly ignored: number }): ManifestPart {
-  const value = JSON.parse(row.value) as Json;
-  return row.ignored === 1 ? { part: row.part, value, ignored: true } : { part: row.part, value };
 }
 
 function toRecord(row: RecordRow): ResultRecord {
@@ -316,28 +289,4 @@ function toRecord(row: RecordRow): ResultRecord {
 function sameOutputs(a: Outputs, b: Outputs): boolean {
   const names = Object.keys(a);
   return names.length === Object.keys(b).length && names.every(name => a[name]!.digest === b[name]?.digest);
-}
-
-function kindOf(value: number): 'finite' | 'nan' | 'inf' | '-inf' {
-  if (Number.isFinite(value)) return 'finite';
-  return Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '-inf';
-}
-
-export function median(values: readonly number[]): number | null {
-  if (values.length === 0) return null;
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
-/** `optimizer.rate` for a nested param; lists stay whole. */
-function* flatParams(params: JsonObject, prefix = ''): Generator<[string, Json]> {
-  for (const [name, value] of Object.entries(params)) {
-    if (isObject(value) && Object.keys(value).length > 0) yield* flatParams(value, `${prefix}${name}.`);
-    else yield [prefix + name, value];
-  }
-}
-
-function isObject(value: Json): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
