@@ -1,29 +1,25 @@
-/** Starts cells when all that they wait for has ended and there is room for them, and knows how each one stands. */
+/** Starts cells when all that they wait for has ended and there is room for them, and acts on how they end. */
 import type { Cell, Resources } from '../pipeline/model.ts';
 import type { PlannedCell } from '../plan/model.ts';
 import type { Key } from '../store/model.ts';
 import type { Budget } from './budget.ts';
-import { readiness } from './cell-result.ts';
+import { CellProgress } from './cell-progress.ts';
+import type { Done } from './cell-progress.ts';
 import type { CellResult } from './cell-result.ts';
-import { decisionFile, readSurvivors } from './decision.ts';
 import { criticalPath, findDependencies } from './dependencies.ts';
-import type { Dependencies } from './dependencies.ts';
 import { OtherRuns } from './other-runs.ts';
 import { pause } from './pause.ts';
+import { mostReopenings } from './reopenings.ts';
 import { ResourcePool } from './resources.ts';
 import type { Held } from './resources.ts';
-import { makeVisible } from './run-attempt.ts';
 import type { AttemptEnd } from './run-attempt.ts';
 import { takeTurn } from './run-cell.ts';
 import type { CellTurn } from './run-cell.ts';
 import type { RunContext } from './run-context.ts';
 import { RunReport } from './run-report.ts';
-import { TempOutputs } from './temp-outputs.ts';
 import { causeOf, messageOf } from './trouble.ts';
 import type { VerifyRequest } from './verify-outputs.ts';
 import { WaitingCells } from './waiting-cells.ts';
-
-type Done = Extract<CellResult, { kind: 'done' }>;
 
 export interface SchedulerOptions {
   readonly jobs: number;
@@ -31,8 +27,6 @@ export interface SchedulerOptions {
   readonly budget: Budget;
 }
 
-/** A cell whose output is gone again as often as this is not asked any more. */
-const mostReopenings = 3;
 /** A cell that has never run counts as so long; only the order depends on it. */
 const unknownMs = 1000;
 
@@ -40,19 +34,12 @@ export class Scheduler {
   readonly #context: RunContext;
   readonly #options: SchedulerOptions;
   readonly #report: RunReport;
-  readonly #results: (CellResult | null)[];
-  readonly #dependencies: Dependencies;
-  /** How many cells each one still waits for. */
-  readonly #open: Int32Array;
+  readonly #progress: CellProgress;
   readonly #waiting: WaitingCells;
   readonly #pool: ResourcePool;
-  readonly #temp: TempOutputs;
   readonly #doneNow = new Map<Key, Done>();
   /** Key → cells of this run that wait for the one that is at it. */
   readonly #inFlight = new Map<Key, number[]>();
-  /** Cells that were settled and have to run again, because what they made is gone → those that asked. */
-  readonly #reopened = new Map<number, Set<number>>();
-  readonly #reopenings = new Map<number, number>();
   readonly #others: OtherRuns;
   readonly #retries: { readonly wanted: Resources; readonly give: (held: Held | null) => void }[] = [];
   #active = 0;
@@ -62,16 +49,14 @@ export class Scheduler {
   constructor(context: RunContext, results: (CellResult | null)[], options: SchedulerOptions) {
     const { graph, plan } = context;
     this.#context = context;
-    this.#results = results;
     this.#options = options;
     this.#report = new RunReport(context);
-    this.#dependencies = findDependencies(graph, plan.selected);
-    this.#open = Int32Array.from(this.#dependencies.before, list => list.length);
+    const dependencies = findDependencies(graph, plan.selected);
+    this.#progress = new CellProgress(context, results, dependencies, this.#report, cell => this.#waiting.add(cell.index, cell.settings.resources));
     const timeOf = (cell: number): number => (plan.cells[cell]!.state === 'fresh' ? 0 : plan.cells[cell]!.estimateMs ?? unknownMs);
-    this.#waiting = new WaitingCells(criticalPath(this.#dependencies, timeOf), Math.max(8, 4 * options.jobs));
+    this.#waiting = new WaitingCells(criticalPath(dependencies, timeOf), Math.max(8, 4 * options.jobs));
     this.#pool = new ResourcePool(context.machine, options.jobs, [...plan.selected].map(cell => graph.cells[cell]!.settings.resources));
     this.#others = new OtherRuns(context, cell => this.#waiting.add(cell.index, cell.settings.resources), () => this.#pump());
-    this.#temp = new TempOutputs(graph, context.store, plan.selected);
   }
 
   get report(): RunReport {
@@ -80,80 +65,18 @@ export class Scheduler {
 
   /** Resolves when every selected cell has its result. */
   async run(): Promise<void> {
-    const { plan, signal } = this.#context;
+    const { signal } = this.#context;
     const ended = new Promise<void>(resolve => void (this.#finish = resolve));
     const onAbort = (): void => this.#stopStarting('the run was interrupted');
     signal.addEventListener('abort', onAbort, { once: true });
     this.#context.control.attach({ goOn: () => this.#pump(), startNoMore: why => this.#stopStarting(why) });
     if (this.#context.control.closed) this.#stop = 'the plan is out of date';
     if (signal.aborted) this.#stop = 'the run was interrupted';
-    // Those that wait for nothing, before settled cells make others arrive: none may arrive twice.
-    const first = [...plan.selected].filter(cell => this.#open[cell] === 0);
-    this.#takePlanned();
-    for (const cell of first) if (this.#results[cell] === null) this.#arrive(cell);
+    this.#progress.begin();
     this.#pump();
     await ended;
     signal.removeEventListener('abort', onAbort);
     this.#others.clear();
-  }
-
-  /** What the plan has settled already: fresh cells, and those that a decision left out. */
-  #takePlanned(): void {
-    const { plan, graph } = this.#context;
-    for (const index of plan.selected) {
-      const planned = plan.cells[index]!;
-      const cell = graph.cells[index]!;
-      if (planned.state === 'fresh' && planned.record !== null) {
-        const { record } = planned;
-        this.#settle(cell, { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey: planned.actionKey });
-      } else if (planned.state === 'stopped') {
-        this.#end(index, { kind: 'stopped' });
-        this.#report.stopped(cell);
-      }
-    }
-  }
-
-  #settle(cell: Cell, result: Done): void {
-    this.#report.fresh(cell, result);
-    makeVisible(this.#context, cell, result.outputs);
-    this.#end(cell.index, result);
-  }
-
-  /** The cell has its result; those that waited for it may go on. */
-  #end(index: number, result: CellResult): void {
-    this.#results[index] = result;
-    if (result.kind === 'done') this.#temp.done(index, cell => this.#results[cell] ?? null);
-    const asked = this.#reopened.get(index);
-    this.#reopened.delete(index);
-    for (const next of asked ?? this.#dependencies.after[index]!) {
-      if (--this.#open[next]! === 0 && this.#results[next] === null) this.#arrive(next);
-    }
-  }
-
-  /** All that the cell waits for has ended. */
-  #arrive(index: number): void {
-    const cell = this.#context.graph.cells[index]!;
-    const planned = this.#context.plan.cells[index]!;
-    if (planned.state === 'fresh' && planned.record !== null && !this.#reopened.has(index)) return; // its turn comes in #takePlanned
-    const state = readiness(cell, other => this.#resultOf(other), () => this.#survives(cell));
-    switch (state.kind) {
-      case 'ready':
-        this.#waiting.add(index, cell.settings.resources);
-        return;
-      case 'stopped':
-        this.#report.stopped(cell);
-        return this.#end(index, { kind: 'stopped' });
-      case 'skipped':
-        this.#report.skipped(cell, `${this.#context.graph.cells[state.because]!.id} did not end well`);
-        return this.#end(index, { kind: 'skipped' });
-    }
-  }
-
-  #survives({ guard }: Cell): boolean {
-    if (guard === null) return true;
-    const decision = this.#resultOf(guard.decision);
-    if (decision.kind !== 'done') return false;
-    return readSurvivors(decisionFile(this.#context.store, decision.outputs)).includes(guard.member);
   }
 
   /** Starts what can be started now; finds out whether all is done. */
@@ -182,27 +105,22 @@ export class Scheduler {
     }
     if (this.#active > 0) return;
     if (this.#stop === null && (this.#others.size > 0 || (this.#waiting.size > 0 && (this.#context.control.paused || !this.#pool.idle)))) return;
-    this.#skipRest();
+    this.#progress.skipRest(this.#stop === null ? 'it could not be started' : `not started: ${this.#stop}`);
     this.#finish();
   }
 
   #start(index: number, first: Held): void {
-    const missing = this.#dependencies.before[index]!.filter(other => this.#results[other] === null);
-    if (missing.length > 0) {
-      this.#pool.release(first);
-      this.#waitFor(index, missing);
-      return;
-    }
+    if (this.#progress.waitsAgain(index)) return this.#pool.release(first);
     const cell = this.#context.graph.cells[index]!;
     const planned = this.#context.plan.cells[index]!;
     let held: Held | null = first;
     let claimed: Key | null = null;
     this.#active++;
     takeTurn(this.#context, cell, {
-      forced: isForced(planned) || (this.#reopenings.get(index) ?? 0) > 0,
+      forced: isForced(planned) || this.#progress.isRemade(index),
       verify: this.#verifyOf(index),
       inFlight: new Set(this.#inFlight.keys()),
-      doneNow: (this.#reopenings.get(index) ?? 0) > 0 ? new Map() : this.#doneNow,
+      doneNow: this.#progress.isRemade(index) ? new Map() : this.#doneNow,
       claim: key => {
         claimed = key;
         this.#inFlight.set(key, []);
@@ -234,7 +152,7 @@ export class Scheduler {
     if (claimed !== null) this.#inFlight.delete(claimed);
     switch (turn.kind) {
       case 'fresh':
-        this.#settle(cell, turn.result);
+        this.#progress.settle(cell, turn.result);
         break;
       case 'same':
         this.#inFlight.get(turn.key)?.push(cell.index) ?? this.#waiting.add(cell.index, cell.settings.resources);
@@ -247,7 +165,7 @@ export class Scheduler {
         break;
       case 'refused':
         this.#report.skipped(cell, 'it ended with this key before; it starts again when that changes');
-        this.#end(cell.index, { kind: 'skipped' });
+        this.#progress.end(cell.index, { kind: 'skipped' });
         break;
       case 'failed':
         this.#report.failed(cell, turn.message, turn.cause);
@@ -268,7 +186,7 @@ export class Scheduler {
         this.#doneNow.set(key, result);
         for (const { digest } of Object.values(end.outputs)) this.#context.verified.add(digest);
         this.#report.ended(cell, end, key);
-        this.#end(cell.index, result);
+        this.#progress.end(cell.index, result);
         return;
       }
       case 'verified':
@@ -287,7 +205,7 @@ export class Scheduler {
 
   /** What is run again to be compared is not run again to make what is gone: then it runs as any cell. */
   #verifyOf(index: number): VerifyRequest | null {
-    return (this.#reopenings.get(index) ?? 0) > 0 ? null : this.#context.verify.get(index) ?? null;
+    return this.#progress.isRemade(index) ? null : this.#context.verify.get(index) ?? null;
   }
 
   /** Its result stands as it did, whatever the comparison came to. */
@@ -297,19 +215,19 @@ export class Scheduler {
     const result: Done = { kind: 'done', outputs: verify.outputs, attempt: verify.attempt, actionKey: verify.key };
     this.#doneNow.set(verify.key, result);
     this.#report.stands(cell, verify.attempt);
-    this.#end(cell.index, result);
+    this.#progress.end(cell.index, result);
     return true;
   }
 
   #fail(cell: Cell): void {
     if (this.#keepVerified(cell)) return;
     if (!this.#options.keepGoing) this.#stopStarting(`${cell.id} failed`);
-    this.#end(cell.index, { kind: 'failed' });
+    this.#progress.end(cell.index, { kind: 'failed' });
   }
 
   /** A cell with the same key as one that has just ended: it takes that one's result, good or bad. */
   #afterSame(index: number, first: Cell): void {
-    const result = this.#results[first.index];
+    const result = this.#progress.result(first.index);
     if (result?.kind !== 'failed') return this.#waiting.add(index, this.#context.graph.cells[index]!.settings.resources);
     const cell = this.#context.graph.cells[index]!;
     this.#report.failed(cell, `the same as ${first.id}, which failed`);
@@ -317,29 +235,10 @@ export class Scheduler {
   }
 
   #makeAgain(cell: Cell, producers: readonly number[]): void {
-    for (const producer of producers) {
-      const times = (this.#reopenings.get(producer) ?? 0) + 1;
-      if (times > mostReopenings) {
-        this.#report.failed(cell, `${this.#context.graph.cells[producer]!.id} was made ${mostReopenings} times and its outputs are gone again`);
-        return this.#fail(cell);
-      }
-      if (this.#results[producer] === null) continue;
-      this.#reopenings.set(producer, times);
-      this.#reopened.set(producer, new Set());
-      this.#results[producer] = null;
-      this.#report.reopened(this.#context.graph.cells[producer]!);
-      this.#arrive(producer);
-    }
-    this.#waitFor(cell.index, producers);
-  }
-
-  #waitFor(index: number, producers: readonly number[]): void {
-    for (const producer of producers) {
-      const asked = this.#reopened.get(producer);
-      if (asked === undefined || asked.has(index)) continue;
-      asked.add(index);
-      this.#open[index]!++;
-    }
+    const tooOften = this.#progress.makeAgain(cell.index, producers);
+    if (tooOften === null) return;
+    this.#report.failed(cell, `${tooOften.id} was made ${mostReopenings} times and its outputs are gone again`);
+    this.#fail(cell);
   }
 
   async #askAgain(wanted: Resources, afterMs: number): Promise<Held | null> {
@@ -360,18 +259,6 @@ export class Scheduler {
     queueMicrotask(() => this.#pump());
   }
 
-  /** Cells that never had their turn. */
-  #skipRest(): void {
-    for (const index of this.#context.plan.selected) {
-      if (this.#results[index] !== null) continue;
-      this.#results[index] = { kind: 'skipped' };
-      this.#report.skipped(this.#context.graph.cells[index]!, this.#stop === null ? 'it could not be started' : `not started: ${this.#stop}`);
-    }
-  }
-
-  #resultOf(cell: number): CellResult {
-    return this.#results[cell] ?? { kind: 'skipped' };
-  }
 }
 
 /** A record does not help: it is to run all the same, or what the record names is gone. */
