@@ -1,12 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { defineStage } from '../src/stage.ts';
-import { modelConfig, ModelConfigError } from '../src/study/nn/model-config.ts';
+import { type ModelConfig, modelConfig, ModelConfigError } from '../src/study/nn/model-config.ts';
+import { towerVariants, variantConfig } from '../src/study/nn/tower-variants.ts';
 
-/** What is wrong with the name of a size, known before anything has run; null if nothing is. */
-function problemOfSize(name: string): string | null {
+/** What is wrong with a configuration, known before anything has run; null if nothing is. */
+function problemOf(build: () => ModelConfig): string | null {
   try {
-    modelConfig(name);
+    build();
     return null;
   } catch (error) {
     if (error instanceof ModelConfigError) return `${error.message}: ${error.hint}`;
@@ -20,7 +21,7 @@ export const stage = defineStage({
     .strictObject({
       /** Width and layers as `d32l2`, or a preset: `n0` … `n8`, `Ti/16`, `S/16`, `M/16`, `B/32`. */
       size: z.string().superRefine((name, context) => {
-        const message = problemOfSize(name);
+        const message = problemOf(() => modelConfig(name));
         if (message !== null) context.addIssue({ code: 'custom', message });
       }),
       /** The budget, exactly one: FLOP at 6·MAC a pair, pairs, or passes over the training pairs. */
@@ -28,6 +29,8 @@ export const stage = defineStage({
       pairs: z.number().positive().optional(),
       epochs: z.number().positive().optional(),
       seed: z.int().default(1),
+      /** What the towers share (`blocks`, `all`, `attention`), or a dual control of the same cost. */
+      sharing: z.enum(towerVariants).default('dual'),
       /** Pixels of a patch's side; default 8, or the preset's own. */
       patch: z.int().positive().nullable().default(null),
       /** Width of an attention head; a narrower model has one head. */
@@ -62,6 +65,10 @@ export const stage = defineStage({
     .refine(({ flops, pairs, epochs }) => [flops, pairs, epochs].filter((budget) => budget !== undefined).length === 1, {
       message: 'give exactly one of flops, pairs and epochs',
     })
+    .superRefine(({ size, sharing }, context) => {
+      const message = problemOf(() => variantConfig(size, sharing));
+      if (message !== null && problemOf(() => modelConfig(size)) === null) context.addIssue({ code: 'custom', path: ['sharing'], message });
+    })
     .refine(({ keep, evaluateEvery }) => keep === 'last' || evaluateEvery !== 0, {
       path: ['evaluateEvery'],
       message: 'keep: best needs validation',
@@ -83,7 +90,7 @@ export const stage = defineStage({
     const images = await openImages(inputs.images);
     try {
       const tokens = await openTokens(inputs.tokens);
-      const config = modelConfig(size, {
+      const config = variantConfig(size, params.sharing, {
         input: {
           resolution: images.resolution,
           context: tokens.context,

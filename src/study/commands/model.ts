@@ -1,15 +1,17 @@
 import type { Command } from 'commander';
 import { elements } from '../nn/kernels.ts';
-import { modelConfig } from '../nn/model-config.ts';
 import type { ModelInput } from '../nn/model-config.ts';
 import { flopsPerMac, imageMacs, modelSize, textMacs, tokensPerPair } from '../nn/model-size.ts';
 import { parametersOf } from '../nn/parameters.ts';
+import { type TowerVariant, towerVariants, variantConfig } from '../nn/tower-variants.ts';
 import type { CommandContext, StudyCommand } from './command.ts';
 import { columns, CommandError } from './command.ts';
 
+type ModelOptions = Partial<ModelInput> & { readonly sharing?: TowerVariant };
+
 /** `pipe model NAME`: parameters by part, tokens, and multiply-accumulates of a pair. */
-export function describeModel(context: CommandContext, name: string, input: Partial<ModelInput>): void {
-  const config = modelConfig(name, { input });
+export function describeModel(context: CommandContext, name: string, { sharing = 'dual', ...input }: ModelOptions): void {
+  const config = variantConfig(name, sharing, { input });
   const size = modelSize(config);
   const parts = new Map<string, number>();
   for (const { part, shape } of parametersOf(config)) parts.set(part, (parts.get(part) ?? 0) + elements(shape));
@@ -50,6 +52,12 @@ function whole(option: string): (text: string) => number {
   };
 }
 
+function variant(text: string): TowerVariant {
+  const known = towerVariants.find((name) => name === text);
+  if (known === undefined) throw new CommandError(`--sharing ${text} is not known`, 2, `one of ${towerVariants.join(', ')}`);
+  return known;
+}
+
 export const modelCommand: StudyCommand = {
   name: 'model',
   register(program: Command, context: CommandContext) {
@@ -61,6 +69,7 @@ export const modelCommand: StudyCommand = {
       .option('--patch <pixels>', 'of a patch', whole('--patch'))
       .option('--context <tokens>', 'of captions', whole('--context'))
       .option('--vocabulary <ids>', 'of captions', whole('--vocabulary'))
-      .action((name: string, options: Partial<ModelInput>) => describeModel(context, name, options));
+      .option('--sharing <variant>', `what the towers share: ${towerVariants.join(', ')}`, variant)
+      .action((name: string, options: ModelOptions) => describeModel(context, name, options));
   },
 };

@@ -1,7 +1,8 @@
 import type { Tensor } from './kernels.ts';
-import { add, addPositions, attention, dense, gatherRows, layerNorm, normalise, prependClass, quickGelu } from './layers.ts';
-import type { ModelConfig, TowerSize } from './model-config.ts';
+import { add, addPositions, addVector, attention, dense, gatherRows, layerNorm, normalise, prependClass, quickGelu } from './layers.ts';
+import type { ModelConfig } from './model-config.ts';
 import { patchCount } from './model-config.ts';
+import { towerWeight } from './parameters.ts';
 import type { Tape } from './tape.ts';
 
 /** A weight by its name in the parameter list. */
@@ -11,15 +12,15 @@ export type WeightOf = (name: string) => Tensor;
 function transformer(
   tape: Tape,
   weight: WeightOf,
-  tower: string,
+  config: ModelConfig,
+  tower: 'image' | 'text',
   x: Tensor,
-  { layers, heads }: TowerSize,
   shape: { batch: number; tokens: number; causal: boolean },
 ): Tensor {
+  const { layers, heads } = config[tower];
   let h = x;
   for (let layer = 0; layer < layers; layer++) {
-    const name = `${tower}.block${layer}`;
-    const part = (suffix: string): Tensor => weight(`${name}.${suffix}`);
+    const part = (suffix: string): Tensor => weight(towerWeight(config, tower, `block${layer}.${suffix}`));
     const seen = layerNorm(tape, h, part('attention.norm.gain'), part('attention.norm.bias'));
     const packed = dense(tape, seen, part('attention.in.weight'), part('attention.in.bias'));
     const mixed = attention(tape, packed, { ...shape, heads });
@@ -31,6 +32,17 @@ function transformer(
   return h;
 }
 
+/** Where blocks are shared whole, the model is told which modality a token belongs to. */
+function addModality(tape: Tape, weight: WeightOf, config: ModelConfig, tower: 'image' | 'text', x: Tensor): Tensor {
+  return config.sharing === 'all' ? addVector(tape, x, weight(`${tower}.modality`)) : x;
+}
+
+/** The norm after the last block, over pooled `[batch, width]`. */
+function lastNorm(tape: Tape, weight: WeightOf, config: ModelConfig, tower: 'image' | 'text', x: Tensor): Tensor {
+  const part = (suffix: string): Tensor => weight(towerWeight(config, tower, `after.${suffix}`));
+  return layerNorm(tape, x, part('gain'), part('bias'));
+}
+
 /**
  * ViT image tower (Dosovitskiy et al., 2021, in CLIP's form): `patches [batch * patchCount, 3 * patch²]`, each patch
  * flattened channel by channel, to embeddings `[batch, embedding]` at unit length, read at the class token.
@@ -40,11 +52,12 @@ export function embedImages(tape: Tape, weight: WeightOf, config: ModelConfig, p
   let h = dense(tape, patches, weight('image.patch.weight'));
   h = prependClass(tape, h, weight('image.class'), batch);
   h = addPositions(tape, h, weight('image.positions'), batch);
+  h = addModality(tape, weight, config, 'image', h);
   h = layerNorm(tape, h, weight('image.before.gain'), weight('image.before.bias'));
-  h = transformer(tape, weight, 'image', h, config.image, { batch, tokens, causal: false });
+  h = transformer(tape, weight, config, 'image', h, { batch, tokens, causal: false });
   const rows = Int32Array.from({ length: batch }, (_, image) => image * tokens);
   const pooled = gatherRows(tape, h, tape.kernels.constant(rows, [batch]));
-  const normed = layerNorm(tape, pooled, weight('image.after.gain'), weight('image.after.bias'));
+  const normed = lastNorm(tape, weight, config, 'image', pooled);
   return normalise(tape, dense(tape, normed, weight('image.projection')));
 }
 
@@ -62,8 +75,9 @@ export function embedTexts(
   const { context } = config.text;
   let h = gatherRows(tape, weight('text.embedding'), feeds.ids);
   h = addPositions(tape, h, weight('text.positions'), batch);
-  h = transformer(tape, weight, 'text', h, config.text, { batch, tokens: context, causal: true });
+  h = addModality(tape, weight, config, 'text', h);
+  h = transformer(tape, weight, config, 'text', h, { batch, tokens: context, causal: true });
   const pooled = gatherRows(tape, h, feeds.ends);
-  const normed = layerNorm(tape, pooled, weight('text.after.gain'), weight('text.after.bias'));
+  const normed = lastNorm(tape, weight, config, 'text', pooled);
   return normalise(tape, dense(tape, normed, weight('text.projection')));
 }

@@ -19,8 +19,15 @@ export function eagerKernels(): Kernels {
     if (row === undefined) ones.set(length, (row = tf.keep(tf.ones([1, length]))));
     return row;
   };
+  // XNNPACK's packed right sides are kept by their data alone, so that data seen again in another shape gives nonsense.
+  const rightSides = new WeakMap<object, number>();
+  const rightSide = (b: tf.Tensor): tf.Tensor => {
+    const columns = rightSides.get(b.dataId);
+    if (columns === undefined) rightSides.set(b.dataId, b.shape[1]!);
+    return columns === undefined || columns === b.shape[1] ? b : tf.add(b, 0);
+  };
   const matMul = (a: Tensor, b: Tensor, transposeA = false, transposeB = false): tf.Tensor =>
-    tf.matMul(transposeA ? tf.transpose(own(a)) : own(a), transposeB ? tf.transpose(own(b)) : own(b));
+    tf.matMul(transposeA ? tf.transpose(own(a)) : own(a), rightSide(transposeB ? tf.transpose(own(b)) : own(b)));
   return {
     constant: (values: Values, shape) => tf.tensor(values, [...shape], values instanceof Int32Array ? 'int32' : 'float32'),
     matMul,
@@ -48,7 +55,7 @@ export function eagerKernels(): Kernels {
     // A bias as [1, width] is eight times quicker than [width] on wasm: only equal ranks take the vector path.
     biasAdd: (x, bias) => tf.add(own(x), tf.reshape(own(bias), [1, bias.shape[0]!])),
     // A row of ones times dy, since summing over the first axis transposes first.
-    biasGradient: (dy) => tf.reshape(tf.matMul(onesRow(dy.shape[0]!) as tf.Tensor2D, own(dy) as tf.Tensor2D), [dy.shape[1]!]),
+    biasGradient: (dy) => tf.reshape(matMul(onesRow(dy.shape[0]!), dy), [dy.shape[1]!]),
     gatherRows(table, ids) {
       const width = table.shape[1]!;
       const [rows, order] = [floats(table), own(ids).dataSync()];

@@ -17,6 +17,12 @@ export function add(tape: Tape, a: Tensor, b: Tensor): Tensor {
   return tape.record([a, b], tape.kernels.add(a, b), (dy) => [dy, dy]);
 }
 
+/** Adds a vector `[width]` to every row of `x [rows, width]`. */
+export function addVector(tape: Tape, x: Tensor, vector: Tensor): Tensor {
+  const { kernels } = tape;
+  return tape.record([x, vector], kernels.biasAdd(x, vector), (dy) => [dy, kernels.biasGradient(dy)]);
+}
+
 /** Layer normalisation over the last axis of `x [rows, width]` (Ba et al., 2016), epsilon 1e-5 as in CLIP. */
 export function layerNorm(tape: Tape, x: Tensor, gain: Tensor, bias: Tensor): Tensor {
   const { kernels } = tape;

@@ -5,9 +5,19 @@ export interface TowerSize {
   readonly heads: number;
 }
 
-/** Everything that says what a two-tower CLIP is; written to `model.json` as it is. */
+/**
+ * What the two towers have in common. `dual`: nothing. `blocks`: attention and MLP, each tower with norms, embeddings and
+ * projections of its own (MS-CLIP; You et al., 2022). `all`: whole blocks and the last norm, told apart by an embedding of the
+ * modality. `attention`: attention and its norm, an MLP each (VLMo; Bao et al., 2022).
+ */
+export const sharings = ['dual', 'blocks', 'all', 'attention'] as const;
+export type Sharing = (typeof sharings)[number];
+
+/** Everything that says what a CLIP is; written to `model.json` as it is. */
 export interface ModelConfig {
   readonly name: string;
+  /** Left out: `dual`. */
+  readonly sharing?: Sharing;
   readonly image: TowerSize & { readonly resolution: number; readonly patch: number };
   readonly text: TowerSize & { readonly context: number; readonly vocabulary: number };
   /** Length of the embeddings that both towers project to. */
@@ -80,6 +90,7 @@ export interface SizeOptions {
   readonly input?: Partial<ModelInput>;
   /** Width of a head: 32 (the default of sizes such as `d64l3`) or 64. */
   readonly headWidth?: number;
+  readonly sharing?: Sharing;
 }
 
 /**
@@ -105,8 +116,12 @@ export function modelConfig(name: string, options: SizeOptions = {}): ModelConfi
     image: { width, layers, heads, resolution: input.resolution, patch: input.patch },
     text: { width, layers, heads, context: input.context, vocabulary: input.vocabulary },
     embedding: width,
+    ...sharingOf(options),
   });
 }
+
+/** `dual` is left out, so that a configuration without sharing is written as it always was. */
+const sharingOf = ({ sharing }: SizeOptions): { sharing?: Sharing } => (sharing === undefined || sharing === 'dual' ? {} : { sharing });
 
 function fromPreset(name: string, [imageWidth, textWidth, layers, headWidth, input]: Row, options: SizeOptions): ModelConfig {
   for (const [key, value] of Object.entries(options.input ?? {})) {
@@ -126,6 +141,7 @@ function fromPreset(name: string, [imageWidth, textWidth, layers, headWidth, inp
     image: { width: imageWidth, layers, heads: headsOf(imageWidth, size), resolution: input.resolution, patch: input.patch },
     text: { width: textWidth, layers, heads: headsOf(textWidth, size), context: input.context, vocabulary: input.vocabulary },
     embedding: textWidth,
+    ...sharingOf(options),
   });
 }
 
@@ -159,6 +175,14 @@ export function checked(config: ModelConfig): ModelConfig {
     if (width % heads !== 0) {
       throw new ModelConfigError(`${heads} heads do not share the ${tower} tower's width ${width}`, 'choose heads that divide it');
     }
+  }
+  const { sharing = 'dual', image, text } = config;
+  if (sharing !== 'dual' && (image.width !== text.width || image.layers !== text.layers || image.heads !== text.heads)) {
+    throw new ModelConfigError(
+      `sharing: ${sharing} needs towers of one shape, but ${config.name} has width ${image.width} and ${text.width}, ` +
+        `${image.layers} and ${text.layers} layers, ${image.heads} and ${text.heads} heads`,
+      `choose a size with equal towers, such as d${text.width}l${text.layers}`,
+    );
   }
   return config;
 }

@@ -1,6 +1,6 @@
 import { randomOf } from '../data/random.ts';
 import { elements } from './kernels.ts';
-import type { ModelConfig } from './model-config.ts';
+import type { ModelConfig, Sharing } from './model-config.ts';
 import { patchCount } from './model-config.ts';
 
 export type Initial =
@@ -15,20 +15,33 @@ export interface Parameter {
   /** Weight decay is for matrices only: not for biases, norms, embeddings, positions and the logit scale. */
   readonly decay: boolean;
   /** Part of the model that tables count it under. */
-  readonly part: 'image tower' | 'text tower' | 'token embedding' | 'projection' | 'logit scale';
+  readonly part: 'image tower' | 'text tower' | 'shared blocks' | 'token embedding' | 'projection' | 'logit scale';
 }
 
 const normal = (deviation: number): Initial => ({ kind: 'normal', deviation });
 const constant = (value: number): Initial => ({ kind: 'constant', value });
 
+/** Which weights of a tower are shared, by the end of their names (`block0.attention.in.weight`, `after.gain`). */
+const shares: Readonly<Record<Sharing, RegExp>> = {
+  dual: /^$/,
+  blocks: /^block\d+\.(attention|mlp)\.(in|out)\./,
+  all: /^(block\d+|after)\./,
+  attention: /^block\d+\.attention\./,
+};
+
+/** The full name of a tower's weight: the tower's own, or `shared.…` where both towers use one. */
+export const towerWeight = ({ sharing = 'dual' }: ModelConfig, tower: 'image' | 'text', suffix: string): string =>
+  `${shares[sharing].test(suffix) ? 'shared' : tower}.${suffix}`;
+
 /**
- * Every weight of a two-tower CLIP. Matrices are `[in, out]`. Starting values are CLIP's (Radford et al., 2021, released
+ * Every weight of a CLIP, each once. Matrices are `[in, out]`. Starting values are CLIP's (Radford et al., 2021, released
  * code): token embedding σ 0.02, positions σ 0.01, attention in-projection width^-0.5, out-projections
  * width^-0.5 · (2 · layers)^-0.5, first MLP matrix (2 · width)^-0.5, projections width^-0.5, logit scale ln(1/0.07).
  */
 export function parametersOf(config: ModelConfig): readonly Parameter[] {
   const { image, text, embedding } = config;
-  return [
+  const modality = config.sharing === 'all';
+  return sharedOnce(config, [
     {
       name: 'image.patch.weight',
       shape: [3 * image.patch ** 2, image.width],
@@ -39,17 +52,30 @@ export function parametersOf(config: ModelConfig): readonly Parameter[] {
     },
     vector('image.class', image.width, normal(image.width ** -0.5), 'image tower'),
     positions('image.positions', [patchCount(config) + 1, image.width], normal(image.width ** -0.5), 'image tower'),
+    ...(modality ? [vector('image.modality', image.width, normal(0.01), 'image tower')] : []),
     ...norm('image.before', image.width, 'image tower'),
     ...blocks('image', image.width, image.layers, 'image tower'),
     ...norm('image.after', image.width, 'image tower'),
     matrix('image.projection', [image.width, embedding], image.width ** -0.5, 'projection'),
     positions('text.embedding', [text.vocabulary, text.width], normal(0.02), 'token embedding'),
     positions('text.positions', [text.context, text.width], normal(0.01), 'text tower'),
+    ...(modality ? [vector('text.modality', text.width, normal(0.01), 'text tower')] : []),
     ...blocks('text', text.width, text.layers, 'text tower'),
     ...norm('text.after', text.width, 'text tower'),
     matrix('text.projection', [text.width, embedding], text.width ** -0.5, 'projection'),
     { name: 'logit_scale', shape: [], initial: constant(Math.log(1 / 0.07)), decay: false, part: 'logit scale' },
-  ];
+  ]);
+}
+
+/** Shared weights under their shared name, at their first place. */
+function sharedOnce(config: ModelConfig, parameters: readonly Parameter[]): Parameter[] {
+  const once = new Map<string, Parameter>();
+  for (const parameter of parameters) {
+    const [tower, suffix] = [parameter.name.slice(0, parameter.name.indexOf('.')), parameter.name.slice(parameter.name.indexOf('.') + 1)];
+    const name = tower === 'image' || tower === 'text' ? towerWeight(config, tower, suffix) : parameter.name;
+    if (!once.has(name)) once.set(name, name === parameter.name ? parameter : { ...parameter, name, part: 'shared blocks' });
+  }
+  return [...once.values()];
 }
 
 type Part = Parameter['part'];
