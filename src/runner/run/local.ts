@@ -4,6 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import { closeSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Socket } from 'node:net';
+import { faultPoint } from '../fault-point.ts';
 import { commandLine } from './command-line.ts';
 import { EventReader } from './event-reader.ts';
 import type { Executor, Job, JobOutcome } from './executor.ts';
@@ -53,6 +54,7 @@ async function execute(job: Job, control: Control, options: LocalExecutorOptions
   const started = performance.now();
   const typed = job.cell.action.kind === 'module';
   let child: ChildProcess;
+  faultPoint('process-starting');
   try {
     child = spawn(argv[0]!, argv.slice(1), {
       cwd: jobFiles(job.folder).files,
@@ -73,6 +75,7 @@ async function execute(job: Job, control: Control, options: LocalExecutorOptions
   const root = child.pid;
   if (root === undefined) return notStarted(await new Promise(resolve => child.once('error', resolve)), argv);
 
+  faultPoint('process-started');
   meter.watch(root);
   const gpus = new GpuMeter(job.grant.gpus, options.environment);
   const events = new EventReader(jobFiles(job.folder).events, redact, control.onEvent, control.onNotice);
@@ -80,6 +83,7 @@ async function execute(job: Job, control: Control, options: LocalExecutorOptions
   const stopper = new Stopper(tree, control, job.timeoutMs, options.graceMs ?? 30_000);
   const { exitCode, signal, measured } = await ended(child, root);
   stopper.done();
+  faultPoint('process-ended');
   // A short stage that left nothing behind in its group need not be looked for in all of /proc.
   const ranMs = performance.now() - started;
   if (!groupIsEmpty(root) || findTree(tree, pidsSince(root, ranMs)).length > 0) {

@@ -1,6 +1,7 @@
-/** What an earlier run that ended badly has left: leases, attempts, process trees, work folders. Done at the start of each run. */
+/** What an earlier run that ended badly has left: leases, attempts, process trees, folders. Done at the start of each run. */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { removeTree } from '../store/read-only-tree.ts';
 import type { Store } from '../store/store.ts';
 import type { Leases } from './leases.ts';
 import { describeOwner } from './owner.ts';
@@ -8,7 +9,12 @@ import { listPids } from './process-table.ts';
 import { endTree, markerVariable } from './process-tree.ts';
 import { removeWorkFolder } from './work-folder.ts';
 
-/** Puts it in order and says what there was, for people. Nothing to do costs a listing of cache/work. */
+/** Whether there may be something to put in order: a look into two folders and at the leases. */
+export function isLeftBehind(store: Store, leases: Leases): boolean {
+  return folderNames(join(store.cache, 'work')).length > 0 || folderNames(join(store.cache, 'checkpoints')).length > 0 || leases.list().length > 0;
+}
+
+/** Puts it in order and says what there was, for people. */
 export async function recover(store: Store, leases: Leases): Promise<string[]> {
   const notices: string[] = [];
   const working = new Set<number>();
@@ -25,7 +31,20 @@ export async function recover(store: Store, leases: Leases): Promise<string[]> {
     store.database.prepare(`UPDATE attempt SET status = 'lost', ended_at = ?, message = 'its run ended without finishing it' WHERE id = ? AND status = 'running'`).run(Date.now(), id);
   }
   await clearFolders(store, working);
+  dropFinishedCheckpoints(store);
+  if (notices.length > 0) store.artefacts.dropHalfMade();
   return notices;
+}
+
+/** Of cells that were done when their run was killed. Nobody can begin with one meanwhile: that is written down first, and waits for this transaction. */
+function dropFinishedCheckpoints({ cache, database }: Store): void {
+  const folder = join(cache, 'checkpoints');
+  const names = folderNames(folder);
+  if (names.length === 0) return;
+  const known = database.prepare<[string], unknown>('SELECT 1 FROM checkpoint WHERE key = ?');
+  database.transaction(() => {
+    for (const name of names) if (known.get(name) === undefined) removeTree(join(folder, name));
+  }).immediate();
 }
 
 /** Folders of failed attempts stay, to be entered and run by hand; those of lost and of finished ones go, with what still runs there. */

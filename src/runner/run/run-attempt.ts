@@ -1,7 +1,8 @@
 /** One attempt of one cell: private folder, process, checks, commit. */
-import { closeSync, mkdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { faultPoint } from '../fault-point.ts';
 import type { Cell } from '../pipeline/model.ts';
 import { bundleStage } from '../plan/bundle.ts';
 import { baseOfStage } from '../plan/catalogue-paths.ts';
@@ -77,6 +78,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   const redact = redactor(secretValues(Object.keys(environment.secret), environment.secret));
   const startedAt = Date.now();
   const { attempt, folder, log } = begin(context, request, stage, startedAt);
+  faultPoint('attempt-begun');
   const recorder = new AttemptRecorder(store.results, attempt, cell.id, emit);
   const reading: ReadingAttempt = { artefacts: inputArtefacts(request.inputs), damaged: null };
   context.reading.set(attempt, reading);
@@ -97,6 +99,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
       environment,
     };
     createWorkFolder(cell, folder);
+    faultPoint('folder-made');
     // Nothing of the first time: not even its checkpoint.
     if (job.checkpoint !== null && request.verify !== null) mkdirSync(job.checkpoint);
     outcome = await execute(context, job, recorder, stop);
@@ -155,11 +158,12 @@ function bundleOf({ graph, packageRoot, store }: RunContext, file: string): Prom
 }
 
 function checkpointFolder(context: RunContext, key: string, cell: Cell): string {
-  const folder = join(context.store.cache, 'checkpoints', key);
-  mkdirSync(folder, { recursive: true });
+  // The row first: a folder without one belongs to a cell that is done, and goes.
   context.store.database
     .prepare('INSERT INTO checkpoint (key, cell, updated_at) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET updated_at = excluded.updated_at')
     .run(key, cell.id, Date.now());
+  const folder = join(context.store.cache, 'checkpoints', key);
+  mkdirSync(folder, { recursive: true });
   return folder;
 }
 
@@ -235,7 +239,8 @@ function finish(
 ): Finished {
   const { store, leases } = context;
   const key = request.settled.actionKey;
-  return store.database.transaction((): Finished => {
+  faultPoint('committing');
+  const end = store.database.transaction((): Finished => {
     if (!leases.holds(key)) return { status: 'lost', message: 'another run has taken this cell over, because this process gave no sign of life for too long' };
     const ran = ending.status === 'ran' ? ending : null;
     store.results.finishAttempt(
@@ -255,15 +260,18 @@ function finish(
       if (request.cell.settings.checkpoint) store.database.prepare('DELETE FROM checkpoint WHERE key = ?').run(key);
       leases.release(key);
     }
+    faultPoint('commit-written');
     return ending;
   }).immediate();
+  faultPoint('committed');
+  return end;
 }
 
-/** What follows a commit and may be done again by the next run if this one ends here. */
+/** What follows a commit and may be done again by the next run if this one ends here. Trouble with it does not undo the result. */
 function settleDown(context: RunContext, cell: Cell, key: string, outputs: Outputs): void {
   makeVisible(context, cell, outputs);
   context.inBackground(dropEarlierFolders(context.store.cache, key));
-  if (cell.settings.checkpoint) rmSync(join(context.store.cache, 'checkpoints', key), { recursive: true, force: true });
+  if (cell.settings.checkpoint) context.inBackground(removeWorkFolder(join(context.store.cache, 'checkpoints', key)));
 }
 
 /** Links in cache/out and copies in the project, of a cell that ran or is fresh. Troubles with them do not undo the result. */

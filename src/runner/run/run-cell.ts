@@ -1,5 +1,6 @@
 /** One cell's turn: settle it by its action key, share it with other runs, run it, and run it again where that is allowed. */
 import { existsSync } from 'node:fs';
+import { faultPoint } from '../fault-point.ts';
 import type { Cell, Resources, Retries } from '../pipeline/model.ts';
 import { settle } from '../plan/settle.ts';
 import type { Settled } from '../plan/settle.ts';
@@ -60,6 +61,7 @@ export async function takeTurn(context: RunContext, cell: Cell, options: TurnOpt
 
   const lease = context.leases.acquire(key, cell.id);
   if (!lease.held) return { kind: 'busy', holder: lease.holder };
+  faultPoint('lease-taken');
   try {
     // Between the look-up and the lease another run may have finished it.
     const since = options.forced ? null : recorded(context, settleNow(context, cell));

@@ -1,5 +1,6 @@
 /** A run, from a plan to its results. Reads as the algorithm: begin, put in order what was left, schedule, finish. */
 import { hostname } from 'node:os';
+import { faultPoint } from '../fault-point.ts';
 import type { Resources } from '../pipeline/model.ts';
 import type { PlatformFacts } from '../plan/manifest.ts';
 import type { Plan } from '../plan/model.ts';
@@ -12,7 +13,7 @@ import type { CellResult } from './cell-result.ts';
 import type { EmitEvent, RunEvent } from './event.ts';
 import type { Executor } from './executor.ts';
 import { Leases } from './leases.ts';
-import { recover } from './recover.ts';
+import { isLeftBehind, recover } from './recover.ts';
 import { checkResources, discoverMachine } from './resources.ts';
 import type { Machine } from './resources.ts';
 import type { RunContext } from './run-context.ts';
@@ -70,6 +71,7 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   for (const name of new Set(toRun.map(cell => plan.graph.cells[cell]!.settings.on))) options.executors(name);
 
   const run = beginRun(options);
+  faultPoint('run-begun');
   emitPlanned(options, run);
   const leases = new Leases(store.database, run);
   const budget = new Budget(options.budget);
@@ -78,7 +80,8 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   const context = contextOf(options, { run, leases, machine, budget, results, background });
   const scheduler = new Scheduler(context, results, { jobs: options.jobs, keepGoing: options.keepGoing, budget });
   try {
-    for (const text of toRun.length === 0 ? [] : await recover(store, leases)) emit({ event: 'notice', level: 'warning', text });
+    if (toRun.length > 0 || isLeftBehind(store, leases)) for (const text of await recover(store, leases)) emit({ event: 'notice', level: 'warning', text });
+    faultPoint('recovered');
     await scheduler.run();
     await Promise.all(background);
   } finally {
@@ -147,6 +150,7 @@ function finishRun({ plan, store, emit, signal }: RunPlanOptions, run: number, {
   const { counts, current } = report;
   const exitCode = exitCodeOf(counts, signal);
   const whole = plan.selected.size === plan.graph.cells.length && exitCode === 0;
+  faultPoint('run-ending');
   try {
     store.database.transaction(() => {
       store.results.setCurrent(plan.graph.pipeline, current, whole);
@@ -157,6 +161,7 @@ function finishRun({ plan, store, emit, signal }: RunPlanOptions, run: number, {
     // A full disk, most likely. What was committed is committed, and the counts are told all the same.
     emit({ event: 'notice', level: 'warning', text: `the end of the run could not be recorded: ${messageOf(error)}` });
   }
+  faultPoint('run-ended');
   const summary: RunSummary = { run, ...counts, durationMs: Math.round(durationMs), exitCode, report: null };
   emit({ event: 'run.finished', ...summary });
   return summary;

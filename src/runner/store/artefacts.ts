@@ -2,18 +2,20 @@
  * Immutable outputs, `cache/artefacts/<digest>/<name>`, read-only. As root permissions hold nobody back, so damage is
  * found by the stats recorded at the commit, and by the digest where these differ.
  */
-import { chmodSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { copyFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Database, Statement } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
+import { faultPoint } from '../fault-point.ts';
 import { bytePath, errorCode, fsPath } from './file-bytes.ts';
 import { hashAndSync } from './hash-async.ts';
 import { changedMeanwhile, entryStat, measure, measureWith } from './measure-output.ts';
 import type { Measured } from './measure-output.ts';
 import { hashTree, statEntry } from './merkle.ts';
 import type { Artefact } from './model.ts';
+import { isAlive } from './pid.ts';
 import { makeReadOnly, removeTree, syncFolder, syncFolders } from './read-only-tree.ts';
 import { StatRow, StatRowBuilder } from './stat-row.ts';
 
@@ -25,6 +27,7 @@ export interface StoredArtefact extends Artefact {
 }
 
 let incoming = 0;
+const incomingName = /^\.incoming-(\d+)-/;
 
 export class ArtefactStore {
   readonly #cache: string;
@@ -86,6 +89,7 @@ export class ArtefactStore {
     const source = bytePath(workPath);
     const files = await this.#settledFiles(source, name);
     const digests = await hashAndSync([...files.keys()]);
+    faultPoint('outputs-synced');
     const { artefact } = measureWith(workPath, name, path => digests.get(path) ?? null, files);
     const place = join(this.#cache, 'artefacts', artefact.digest);
     if (existsSync(place) && this.present(artefact) === 'here') return artefact;
@@ -95,14 +99,18 @@ export class ArtefactStore {
     try {
       // A read-only folder could not be moved by an ordinary user: permissions change after the move.
       renameSync(workPath, join(holder, name));
+      faultPoint('output-moved');
       const stored = bytePath(join(holder, name));
       makeReadOnly(stored);
       syncFolders(stored);
       const settled = measureWith(join(holder, name), name, path => digests.get(source + path.slice(stored.length)) ?? null, null);
       if (settled.artefact.digest !== artefact.digest) throw changedMeanwhile(workPath);
       chmodSync(holder, 0o555);
+      faultPoint('output-settled');
       this.#place(holder, place, artefact);
+      faultPoint('output-placed');
       this.#record(settled);
+      faultPoint('artefact-recorded');
     } catch (error) {
       if (existsSync(holder)) removeTree(holder);
       throw error;
@@ -113,8 +121,10 @@ export class ArtefactStore {
   /** Drops the files; the record that it once was stays. */
   remove(artefact: Artefact): void {
     this.#database.prepare(`UPDATE artefact SET state = 'dropped', stat = NULL WHERE digest = ?`).run(artefact.digest);
+    faultPoint('artefact-dropping');
     const place = join(this.#cache, 'artefacts', artefact.digest);
     if (existsSync(place)) removeTree(place);
+    faultPoint('artefact-dropped');
   }
 
   /** Moves a damaged artefact out of the way, to look at; returns where it is now. */
@@ -124,14 +134,25 @@ export class ArtefactStore {
     const place = join(this.#cache, 'artefacts', artefact.digest);
     const to = join(folder, `${artefact.digest}-${Date.now().toString(36)}-${incoming++}`);
     this.#database.prepare(`UPDATE artefact SET state = 'damaged', stat = NULL WHERE digest = ?`).run(artefact.digest);
+    faultPoint('artefact-damaged');
     if (existsSync(place)) {
       chmodSync(place, 0o755);
       renameSync(place, to);
     } else {
       mkdirSync(to);
     }
+    faultPoint('artefact-aside');
     writeFileSync(join(to, '.why'), `${why}\n`);
     return to;
+  }
+
+  /** What commits of processes that are gone have left beside the artefacts. */
+  dropHalfMade(): void {
+    const folder = join(this.#cache, 'artefacts');
+    for (const name of readdirSync(folder)) {
+      const match = incomingName.exec(name);
+      if (match !== null && !isAlive(Number(match[1]))) removeTree(join(folder, name));
+    }
   }
 
   list(): StoredArtefact[] {

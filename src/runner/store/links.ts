@@ -1,9 +1,11 @@
 /** `cache/out/<pipeline>/<cell>/<output>`: symbolic links to the artefacts, for people and for other programs. */
-import { lstatSync, mkdirSync, readlinkSync, renameSync, symlinkSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { faultPoint } from '../fault-point.ts';
 import type { Cell, CellGraph } from '../pipeline/model.ts';
 import { sha256 } from './file-bytes.ts';
 import type { Artefact } from './model.ts';
+import { isAlive } from './pid.ts';
 import type { Store } from './store.ts';
 
 const longestName = 200;
@@ -34,12 +36,23 @@ export function showOutputs(store: Store, graph: CellGraph, cell: Cell, outputs:
     if (now === target) continue;
     if (changed.length === 0) mkdirSync(folder, { recursive: true });
     if (now === 'other') renameSync(link, `${link}.edited-${Date.now().toString(36)}`);
-    const temporary = join(dirname(link), `.${name}.${process.pid}-${swaps++}`);
+    if (changed.length === 0) sweep(folder);
+    const temporary = join(folder, `.${name}.${process.pid}-${swaps++}`);
     symlinkSync(target, temporary);
+    faultPoint('link-made');
     renameSync(temporary, link);
+    faultPoint('link-swapped');
     changed.push(link);
   }
   return changed;
+}
+
+/** Links that a killed process has made and not swapped in: then this cell's are swapped again, which is when they go. */
+function sweep(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const match = /^\..+\.(\d+)-\d+$/.exec(name);
+    if (match !== null && !isAlive(Number(match[1]))) rmSync(join(folder, name), { force: true });
+  }
 }
 
 /** Where a link points; `other` for something that is no link, null for nothing. */

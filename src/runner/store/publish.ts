@@ -1,11 +1,13 @@
 /** `publish:` copies outputs into the project: real files of its owner's, written beside their place and moved there. */
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { chmodSync, copyFileSync, cpSync, existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { PipeError } from '../diagnostic.ts';
+import { faultPoint } from '../fault-point.ts';
 import type { Cell, CellGraph } from '../pipeline/model.ts';
-import { bytePath } from './file-bytes.ts';
+import { bytePath, errorCode } from './file-bytes.ts';
 import { namedDigest } from './merkle.ts';
 import type { Artefact } from './model.ts';
+import { isAlive } from './pid.ts';
 import type { Store } from './store.ts';
 
 /** Copies what differs; returns the absolute paths that were written. */
@@ -15,9 +17,11 @@ export function publishOutputs(store: Store, graph: CellGraph, cell: Cell, outpu
     const artefact = outputs[name];
     if (artefact === undefined) continue;
     const to = resolve(graph.root, path);
-    if (holds(store, to, artefact)) continue;
-    copyWhole(store.artefacts.pathOf(artefact), to, artefact);
-    written.push(to);
+    if (!holds(store, to, artefact)) {
+      copyWhole(store.artefacts.pathOf(artefact), to, artefact);
+      written.push(to);
+    }
+    sweep(store, dirname(to));
   }
   return written;
 }
@@ -38,38 +42,77 @@ function holds(store: Store, path: string, artefact: Artefact): boolean {
 }
 
 /** Copies a file or folder to `to`, replacing what is there by a rename; the copy is writable. */
-export function copyWhole(from: string, to: string, artefact: Artefact): void {
+function copyWhole(from: string, to: string, artefact: Artefact): void {
   mkdirSync(dirname(to), { recursive: true });
-  const temporary = `${to}.${process.pid}.new`;
+  const temporary = besides(to, 'new');
   rmSync(temporary, { recursive: true, force: true });
   try {
     if (artefact.type === 'file') {
       copyFileSync(from, temporary);
       chmodSync(temporary, statSync(from).mode | 0o200);
-      if (statSync(to, { throwIfNoEntry: false })?.isDirectory() === true) replaceFolder(temporary, to);
+      faultPoint('copy-made');
+      if (lstatSync(to, { throwIfNoEntry: false })?.isDirectory() === true) replaceFolder(temporary, to);
       else renameSync(temporary, to);
     } else {
       cpSync(from, temporary, { recursive: true, verbatimSymlinks: true });
       makeWritable(temporary);
+      faultPoint('copy-made');
       replaceFolder(temporary, to);
     }
+    faultPoint('copy-swapped');
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });
     throw error;
   }
 }
 
-/** A folder cannot be renamed over another: the old one steps aside first, and is back if the second step fails. */
+/**
+ * A folder cannot be renamed over another: the old one steps aside first, and is back if the second step fails. Another
+ * run that publishes the same may do so between the two steps; then it is done again.
+ */
 function replaceFolder(temporary: string, to: string): void {
-  const old = `${to}.${process.pid}.old`;
-  if (existsSync(to)) renameSync(to, old);
-  try {
-    renameSync(temporary, to);
-  } catch (error) {
-    if (existsSync(old)) renameSync(old, to);
-    throw error;
+  const old = besides(to, 'old');
+  for (let attempt = 1; ; attempt++) {
+    stepAside(to, old);
+    faultPoint('copy-aside');
+    try {
+      renameSync(temporary, to);
+      break;
+    } catch (error) {
+      const code = errorCode(error);
+      if (attempt < 10 && (code === 'ENOTEMPTY' || code === 'EEXIST')) continue;
+      if (existsSync(old) && !existsSync(to)) renameSync(old, to);
+      throw error;
+    }
   }
   rmSync(old, { recursive: true, force: true });
+}
+
+function stepAside(path: string, to: string): void {
+  rmSync(to, { recursive: true, force: true });
+  try {
+    renameSync(path, to);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
+}
+
+/** Beside its place, hidden, and with the process's number: what one that is gone has left can be told from what is in use. */
+const besides = (path: string, what: 'new' | 'old'): string => join(dirname(path), `.${basename(path)}.pipe-${process.pid}-${what}`);
+
+const besideName = /^\..+\.pipe-(\d+)-(?:new|old)$/;
+const swept = new WeakMap<Store, Set<string>>();
+
+/** Removes what processes that were killed while they published have left in a folder; once a folder and run. */
+function sweep(store: Store, folder: string): void {
+  const done = swept.get(store) ?? new Set<string>();
+  swept.set(store, done);
+  if (done.has(folder)) return;
+  done.add(folder);
+  for (const name of readdirSync(folder)) {
+    const match = besideName.exec(name);
+    if (match !== null && !isAlive(Number(match[1]))) rmSync(join(folder, name), { recursive: true, force: true });
+  }
 }
 
 function makeWritable(folder: string): void {
