@@ -4,12 +4,12 @@
 import { mergeBytes } from './byte-pairs.ts';
 import { cleanText } from './clean.ts';
 import { clipVocabulary, endToken, startToken } from './vocabulary.ts';
+import { wordTable } from './word-table.ts';
 import { eachWord } from './words.ts';
 
-/** Words recur: a cache turns nearly all merging into one look-up. Emptied when full, so that it cannot grow without end. */
-const cacheLimit = 1 << 17;
-const longestCached = 48;
-const wordCache = new Map<string, Int32Array>();
+/** Words recur: a table turns nearly all merging into one look-up. It is emptied when full, so that it cannot grow without end. */
+const known = wordTable(1 << 17);
+const longestKept = 64;
 
 export interface TokenizeOptions {
   /** Repair the text first as ftfy does (quotes, widths, ligatures, mojibake, NFC). Default true, as OpenAI's code does. */
@@ -21,30 +21,31 @@ export interface TokenizeOptions {
  */
 export function tokenize(text: string, options: TokenizeOptions = {}): number[] {
   const ids: number[] = [];
-  eachWord(cleanText(text, options.repair ?? true), (word) => {
-    const tokens = wordTokens(word);
-    for (let i = 0; i < tokens.length; i += 1) ids.push(tokens[i]!);
+  eachWord(cleanText(text, options.repair ?? true), (bytes, from, to) => {
+    let place = known.find(bytes, from, to);
+    if (place < 0) {
+      const tokens = encodeWord(bytes, from, to);
+      if (to - from > longestKept) {
+        for (const token of tokens) ids.push(token);
+        return;
+      }
+      place = known.keep(bytes, from, to, tokens);
+    }
+    known.appendTokens(place, ids);
   });
   return ids;
 }
 
-function wordTokens(word: string): Int32Array {
-  const known = wordCache.get(word);
-  if (known !== undefined) return known;
-  const tokens = encodeWord(word);
-  if (word.length <= longestCached) {
-    if (wordCache.size >= cacheLimit) wordCache.clear();
-    wordCache.set(word, tokens);
-  }
-  return tokens;
-}
+const startWord = Buffer.from('<|startoftext|>');
+const endWord = Buffer.from('<|endoftext|>');
 
-function encodeWord(word: string): Int32Array {
-  if (word === '<|startoftext|>') return Int32Array.of(startToken);
-  if (word === '<|endoftext|>') return Int32Array.of(endToken);
+function encodeWord(bytes: Uint8Array, from: number, to: number): Int32Array {
+  const word = bytes.subarray(from, to);
+  if (startWord.equals(word)) return Int32Array.of(startToken);
+  if (endWord.equals(word)) return Int32Array.of(endToken);
   const vocabulary = clipVocabulary();
-  const bytes = new TextEncoder().encode(word);
-  const tokens = Int32Array.from(bytes, (byte) => vocabulary.byteToken[byte]!);
+  const tokens = new Int32Array(word.length);
+  for (let at = 0; at < word.length; at += 1) tokens[at] = vocabulary.byteToken[word[at]!]!;
   tokens[tokens.length - 1]! += 256;
   return mergeBytes(tokens, vocabulary.merged);
 }
