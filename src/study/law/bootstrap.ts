@@ -4,9 +4,6 @@ import type { CentredProblem, ChinchillaParameters } from './chinchilla.ts';
 import { minimise } from './minimise.ts';
 import { type ScalingPoint, parameterCount } from './points.ts';
 
-/** Lower and upper end. */
-export type Interval = readonly [number, number];
-
 export interface BootstrapResult {
   readonly samples: readonly ChinchillaParameters[];
   /** Replicates with too few different points, one size or one number of samples: these fix no law. */
@@ -37,17 +34,4 @@ export function bootstrapParameters(
     samples.push(problem.parameters(best.x));
   }
   return { samples, degenerate: replicates - samples.length };
-}
-
-/** Percentile interval with linear interpolation between order statistics. Infinite values are allowed; none gives NaN. */
-export function percentileInterval(values: readonly number[], level: number): Interval {
-  const sorted = [...values].sort((a, b) => a - b);
-  return [quantile(sorted, (1 - level) / 2), quantile(sorted, (1 + level) / 2)];
-}
-
-function quantile(sorted: readonly number[], p: number): number {
-  const at = p * (sorted.length - 1);
-  const low = sorted[Math.floor(at)] ?? NaN;
-  const high = sorted[Math.ceil(at)] ?? NaN;
-  return low === high ? low : low + (at - Math.floor(at)) * (high - low);
 }

@@ -1,5 +1,5 @@
 /** What a fitted law says about a budget of compute: which size to train, and for how many samples. */
-import { type Interval, percentileInterval } from './bootstrap.ts';
+import { type Interval, percentileInterval } from '../percentile.ts';
 import { type ChinchillaParameters, predictLoss } from './chinchilla.ts';
 import type { ScalingLawFit } from './fit.ts';
 import { ScalingLawError } from './points.ts';

@@ -1,5 +1,6 @@
 /** Fits the scaling law to training runs, with intervals by case bootstrap. */
-import { type Interval, bootstrapParameters, percentileInterval } from './bootstrap.ts';
+import { type Interval, percentileInterval } from '../percentile.ts';
+import { bootstrapParameters } from './bootstrap.ts';
 import { type ChinchillaParameters, type ParameterBounds, centredProblem, defaultBounds, predictLoss } from './chinchilla.ts';
 import { type Minimum, minimise } from './minimise.ts';
 import { ScalingLawError, type ScalingPoint, usablePoints } from './points.ts';
