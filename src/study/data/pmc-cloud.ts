@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { HttpFailure } from './http-client.ts';
 import type { HttpClient } from './http-client.ts';
+import { imageEnding } from './image-type.ts';
 
 /** The public bucket of the PMC Cloud Service. */
 export const pmcCloudUrl = 'https://pmc-oa-opendata.s3.amazonaws.com';
@@ -98,21 +99,6 @@ export async function findArticle(client: HttpClient, base: string, pmcid: strin
     return { absent: `${pmcid} is listed with version ${version}, but its metadata are not there (HTTP ${status})` };
   }
   return { article };
-}
-
-const signatures: readonly (readonly [string, readonly number[]])[] = [
-  ['jpg', [0xff, 0xd8, 0xff]],
-  ['png', [0x89, 0x50, 0x4e, 0x47]],
-  ['gif', [0x47, 0x49, 0x46, 0x38]],
-  ['tif', [0x49, 0x49, 0x2a, 0x00]],
-  ['tif', [0x4d, 0x4d, 0x00, 0x2a]],
-  ['webp', [0x52, 0x49, 0x46, 0x46]],
-  ['bmp', [0x42, 0x4d]],
-];
-
-/** The usual ending of an image's format by its first bytes; undefined when they belong to no image. */
-export function imageEnding(bytes: Buffer): string | undefined {
-  return signatures.find(([, start]) => start.every((byte, index) => bytes[index] === byte))?.[0];
 }
 
 /**
