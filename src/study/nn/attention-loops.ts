@@ -1,3 +1,4 @@
+import { keyRanges } from './attention-mask.ts';
 import type { AttentionShape } from './kernels.ts';
 
 /**
@@ -10,15 +11,20 @@ import type { AttentionShape } from './kernels.ts';
  */
 export function attentionForward(
   packed: Float32Array,
-  { batch, tokens, heads, causal }: AttentionShape,
-): { output: Float32Array; probabilities: Float32Array } {
+  shape: AttentionShape,
+  keyBias: Float32Array | null,
+  keep: boolean,
+): { output: Float32Array; probabilities: Float32Array | null } {
+  const { batch, tokens, heads } = shape;
   const width = (packed.length / (3 * batch * tokens)) | 0;
   const size = (width / heads) | 0;
   const output = new Float32Array(batch * tokens * width);
-  const probabilities = new Float32Array(batch * heads * tokens * tokens);
+  const probabilities = keep ? new Float32Array(batch * heads * tokens * tokens) : null;
   const [q, k, v] = [0, 1, 2].map(() => new Float64Array(tokens * size)) as [Float64Array, Float64Array, Float64Array];
-  const scores = new Float64Array(tokens);
   const sum = new Float64Array(size);
+  const softmax = rowSoftmax(shape, keyBias, size);
+  const row = new Float64Array(tokens);
+  const ranges = keyRanges(shape);
   for (let sequence = 0; sequence < batch; sequence++) {
     for (let head = 0; head < heads; head++) {
       const base = sequence * tokens * 3 * width + head * size;
@@ -26,21 +32,12 @@ export function attentionForward(
       unpack(packed, base + width, 3 * width, k, tokens, size, 1);
       unpack(packed, base + 2 * width, 3 * width, v, tokens, size, 1);
       for (let i = 0; i < tokens; i++) {
-        const seen = causal ? i + 1 : tokens;
-        let max = -Infinity;
-        for (let j = 0; j < seen; j++) {
-          const score = dot(q, i * size, k, j * size, size);
-          scores[j] = score;
-          if (score > max) max = score;
-        }
-        let total = 0;
-        for (let j = 0; j < seen; j++) total += scores[j] = Math.exp(scores[j]! - max);
+        softmax(q, k, sequence, i, row);
         const line = ((sequence * heads + head) * tokens + i) * tokens;
         sum.fill(0);
-        for (let j = 0; j < seen; j++) {
-          const p = scores[j]! / total;
-          probabilities[line + j] = p;
-          addScaled(sum, 0, v, j * size, p, size);
+        for (const [from, to] of ranges[i]!) {
+          for (let j = from; j < to; j++) addScaled(sum, 0, v, j * size, row[j]!, size);
+          if (probabilities !== null) for (let j = from; j < to; j++) probabilities[line + j] = row[j]!;
         }
         output.set(sum, (sequence * tokens + i) * width + head * size);
       }
@@ -49,13 +46,41 @@ export function attentionForward(
   return { output, probabilities };
 }
 
-/** The gradient with regard to `packed`, from the probabilities that the forward pass kept. */
+/** Fills a row with what query `i` gives to each key it sees; the queries are already scaled. */
+function rowSoftmax(
+  shape: AttentionShape,
+  keyBias: Float32Array | null,
+  size: number,
+): (q: Float64Array, k: Float64Array, sequence: number, i: number, row: Float64Array) => void {
+  const { tokens, mask } = shape;
+  const bias = mask?.bias ?? null;
+  const ranges = keyRanges(shape);
+  return (q, k, sequence, i, row) => {
+    let max = -Infinity;
+    for (const [from, to] of ranges[i]!) {
+      for (let j = from; j < to; j++) {
+        let score = dot(q, i * size, k, j * size, size);
+        if (bias !== null) score += bias[i * tokens + j]!;
+        if (keyBias !== null) score += keyBias[sequence * tokens + j]!;
+        row[j] = score;
+        if (score > max) max = score;
+      }
+    }
+    let total = 0;
+    for (const [from, to] of ranges[i]!) for (let j = from; j < to; j++) total += row[j] = Math.exp(row[j]! - max);
+    for (const [from, to] of ranges[i]!) for (let j = from; j < to; j++) row[j]! /= total;
+  };
+}
+
+/** The gradient with regard to `packed`, from the probabilities that the forward pass kept, or computed anew if it kept none. */
 export function attentionBackward(
   packed: Float32Array,
-  probabilities: Float32Array,
+  probabilities: Float32Array | null,
   dy: Float32Array,
-  { batch, tokens, heads, causal }: AttentionShape,
+  shape: AttentionShape,
+  keyBias: Float32Array | null,
 ): Float32Array {
+  const { batch, tokens, heads } = shape;
   const width = (packed.length / (3 * batch * tokens)) | 0;
   const size = (width / heads) | 0;
   const gradient = new Float32Array(packed.length);
@@ -63,10 +88,13 @@ export function attentionBackward(
   const [q, k, v, d, dq, dk, dv] = [scratch(), scratch(), scratch(), scratch(), scratch(), scratch(), scratch()];
   const scale = 1 / Math.sqrt(size);
   const row = new Float64Array(tokens);
+  const p = new Float64Array(tokens);
+  const softmax = rowSoftmax(shape, keyBias, size);
+  const ranges = keyRanges(shape);
   for (let sequence = 0; sequence < batch; sequence++) {
     for (let head = 0; head < heads; head++) {
       const base = sequence * tokens * 3 * width + head * size;
-      unpack(packed, base, 3 * width, q, tokens, size, 1);
+      unpack(packed, base, 3 * width, q, tokens, size, scale);
       unpack(packed, base + width, 3 * width, k, tokens, size, 1);
       unpack(packed, base + 2 * width, 3 * width, v, tokens, size, 1);
       unpack(dy, sequence * tokens * width + head * size, width, d, tokens, size, 1);
@@ -75,19 +103,24 @@ export function attentionBackward(
       dv.fill(0);
       for (let i = 0; i < tokens; i++) {
         const line = ((sequence * heads + head) * tokens + i) * tokens;
-        const seen = causal ? i + 1 : tokens;
+        if (probabilities === null) softmax(q, k, sequence, i, p);
+        else for (const [from, to] of ranges[i]!) for (let j = from; j < to; j++) p[j] = probabilities[line + j]!;
         let along = 0;
-        for (let j = 0; j < seen; j++) {
-          const p = probabilities[line + j]!;
-          const value = dot(d, i * size, v, j * size, size);
-          addScaled(dv, j * size, d, i * size, p, size);
-          row[j] = value;
-          along += p * value;
+        for (const [from, to] of ranges[i]!) {
+          for (let j = from; j < to; j++) {
+            const value = dot(d, i * size, v, j * size, size);
+            addScaled(dv, j * size, d, i * size, p[j]!, size);
+            row[j] = value;
+            along += p[j]! * value;
+          }
         }
-        for (let j = 0; j < seen; j++) {
-          const ds = probabilities[line + j]! * (row[j]! - along) * scale;
-          addScaled(dq, i * size, k, j * size, ds, size);
-          addScaled(dk, j * size, q, i * size, ds, size);
+        for (const [from, to] of ranges[i]!) {
+          for (let j = from; j < to; j++) {
+            const ds = p[j]! * (row[j]! - along);
+            addScaled(dq, i * size, k, j * size, ds * scale, size);
+            // These queries carry the scale already.
+            addScaled(dk, j * size, q, i * size, ds, size);
+          }
         }
       }
       pack(dq, gradient, base, 3 * width, tokens, size);

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Backend } from './backend.ts';
-import { eagerStep } from './eager-step.ts';
+import { stepOf } from './backend.ts';
+import { eagerProgram } from './eager-step.ts';
 
 /**
  * tfjs on WebAssembly with SIMD, or in plain JavaScript. One thread: the wasm package turns its threads off under Node,
@@ -11,14 +12,16 @@ export async function openEagerBackend(name: 'wasm' | 'cpu'): Promise<Backend> {
   else await import('@tensorflow/tfjs-backend-cpu');
   tf.env().set('PROD', true);
   if (!(await tf.setBackend(name))) throw new Error(`tfjs could not start its ${name} backend`);
+  const compile: Backend['compileProgram'] = (functions, options) => {
+    if (tf.getBackend() !== name) throw new Error(`the ${name} backend is no longer set: tfjs now computes on ${tf.getBackend()}`);
+    return eagerProgram(functions, options);
+  };
   return {
     name,
     label: `${name} ${tf.version_core}`,
     threads: 1,
     device: 'cpu',
-    compileStep(run, feeds, options) {
-      if (tf.getBackend() !== name) throw new Error(`the ${name} backend is no longer set: tfjs now computes on ${tf.getBackend()}`);
-      return eagerStep(run, feeds, options);
-    },
+    compileStep: (run, feeds, options) => stepOf(compile({ step: { run, feeds } }, options)),
+    compileProgram: compile,
   };
 }

@@ -1,6 +1,7 @@
 import type { Backend } from './backend.ts';
 import type { NativeInstall } from './native-install.ts';
-import { recordedStep } from './recorded-step.ts';
+import { stepOf } from './backend.ts';
+import { recordedProgram } from './recorded-step.ts';
 import { loadBinding } from './tensorflow-binding.ts';
 
 /** Native TensorFlow through the tfjs-node addon; steps are recorded as graphs. */
@@ -15,6 +16,7 @@ export function openNativeBackend(
     label: `tensorflow ${install.version}`,
     threads: actual,
     device: onGpu ? `gpu ${gpus.join(',')}` : 'cpu',
-    compileStep: (run, feeds, options) => recordedStep(binding, run, feeds, options),
+    compileStep: (run, feeds, options) => stepOf(recordedProgram(binding, { step: { run, feeds } }, options)),
+    compileProgram: (functions, options) => recordedProgram(binding, functions, options),
   };
 }

@@ -1,4 +1,4 @@
-import type { CompiledStep, FeedShape, StepFunction, StepOptions } from './compiled-step.ts';
+import type { CompiledStep, FeedShape, Program, ProgramFunction, StepFunction, StepOptions } from './compiled-step.ts';
 
 export type BackendName = 'tensorflow' | 'wasm' | 'cpu';
 export type BackendChoice = BackendName | 'auto';
@@ -16,4 +16,11 @@ export interface Backend {
    * once and then runs that; the others compute it anew at each call.
    */
   compileStep(run: StepFunction, feeds: Readonly<Record<string, FeedShape>>, options: StepOptions): CompiledStep;
+  /** Makes several functions over the same state, each as compileStep makes one. */
+  compileProgram(functions: Readonly<Record<string, ProgramFunction>>, options: StepOptions): Program;
+}
+
+/** compileStep in terms of compileProgram. */
+export function stepOf(program: Program): CompiledStep {
+  return { ...program, call: (feeds) => program.call('step', feeds) };
 }

@@ -1,3 +1,4 @@
+import { callerLine } from './caller-line.ts';
 import type { DataType, Kernels, StepState, Tensor, Values } from './kernels.ts';
 import { elements } from './kernels.ts';
 
@@ -22,19 +23,50 @@ export type StepFunction = (
   state: StepState,
 ) => Readonly<Record<string, Tensor>>;
 
+/** What products of matrices are computed in; sums and everything else stay float32. */
+export type Precision = 'float32' | 'bfloat16';
+
 export interface StepOptions {
   /** What lives from call to call, by name: weights, moments. */
   readonly state: ReadonlyMap<string, StateEntry>;
+  /**
+   * Record each function twice and compare: what JavaScript drew or decided anew would be frozen by a graph. On by default;
+   * it costs milliseconds.
+   */
+  readonly verify?: boolean;
+  /** Let XLA compile the graph: seconds to minutes at the first call, for fewer passes over memory. Native only; off by default. */
+  readonly xla?: boolean;
+  /** Native only; `float32` by default. */
+  readonly precision?: Precision;
 }
 
-export interface CompiledStep {
-  /** Runs the step. Feeds are flat values of the declared shapes; outputs are flat values. */
-  call(feeds: Readonly<Record<string, Values>>): Record<string, Float32Array>;
+/** One of several functions that share state. */
+export interface ProgramFunction {
+  readonly run: StepFunction;
+  readonly feeds: Readonly<Record<string, FeedShape>>;
+}
+
+/** Functions over the same state, each one call. */
+export interface Program {
+  /** Runs a function. Feeds are flat values of the declared shapes; outputs are flat values. */
+  call(name: string, feeds: Readonly<Record<string, Values>>): Record<string, Float32Array>;
   /** Replaces state; names left out keep their values. */
   push(values: ReadonlyMap<string, Float32Array>): void;
-  /** Copies of the state as it is now. */
-  pull(): Map<string, Float32Array>;
+  /** Copies of the state as it is now: of the names given, or all of it. */
+  pull(names?: readonly string[]): Map<string, Float32Array>;
   dispose(): void;
+}
+
+/** A program of one function. */
+export interface CompiledStep extends Omit<Program, 'call'> {
+  call(feeds: Readonly<Record<string, Values>>): Record<string, Float32Array>;
+}
+
+/** The function of that name; a TypeError if the program has none. */
+export function programFunction<T>(functions: Readonly<Record<string, T>>, name: string): T {
+  const found = functions[name];
+  if (found === undefined) throw new TypeError(`the program has no function "${name}"; it has ${Object.keys(functions).join(', ')}`);
+  return found;
 }
 
 /** Whether every declared feed is there with the right type and length; a TypeError by name if not. */
@@ -45,7 +77,9 @@ export function checkFeeds(declared: Readonly<Record<string, FeedShape>>, given:
     const right = dtype === 'int32' ? values instanceof Int32Array : values instanceof Float32Array;
     if (!right) throw new TypeError(`the feed "${name}" must be ${dtype} values`);
     if (values.length !== elements(shape)) {
-      throw new TypeError(`the feed "${name}" has ${values.length} values; the step was compiled for [${shape.join(', ')}]`);
+      throw new TypeError(
+        `the feed "${name}" has ${values.length} values; the step was compiled for [${shape.join(', ')}] (called ${callerLine()})`,
+      );
     }
   }
   for (const name of Object.keys(given)) {

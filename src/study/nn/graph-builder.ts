@@ -1,6 +1,8 @@
 import type { DataType, Tensor } from './kernels.ts';
 import { attribute, graphNode } from './graph-def.ts';
 import type { Attribute } from './graph-def.ts';
+import { callerLine } from './caller-line.ts';
+import { createHash } from 'node:crypto';
 
 /** A step looked at a tensor's values while it was being recorded. */
 export class ReadInStepError extends Error {
@@ -10,7 +12,7 @@ export class ReadInStepError extends Error {
   constructor(method: string, tensor: GraphTensor) {
     super(
       `${method}() was called on the result of ${tensor.operation}, shape [${tensor.shape.join(', ')}], inside a step that is ` +
-        'being recorded as a graph: it has no values yet, and what is decided on them would be frozen',
+        `being recorded as a graph (${callerLine()}): it has no values yet, and what is decided on them would be frozen`,
     );
   }
 }
@@ -48,15 +50,40 @@ export class GraphTensor implements Tensor {
   }
 }
 
+/** A node, and the line that asked for it where lines are wanted. */
+export interface RecordedNode {
+  readonly operation: string;
+  readonly bytes: Buffer;
+  readonly line: string | null;
+}
+
+export interface GraphOptions {
+  /** Remember the line each node comes from. */
+  readonly lines?: boolean;
+  /** Mark the nodes for XLA. */
+  readonly xla?: boolean;
+}
+
+/** What XLA cannot take into a cluster, or must not: state and what comes from outside. */
+const outsideXla = /^(Placeholder|VarHandleOp|ReadVariableOp|Assign.*)$/;
+
 /** Collects the nodes of one graph. */
 export class GraphBuilder {
-  readonly nodes: Buffer[] = [];
+  readonly nodes: RecordedNode[] = [];
+  readonly #options: GraphOptions;
   #count = 0;
   readonly #constants = new Map<string, GraphTensor>();
 
+  constructor(options: GraphOptions = {}) {
+    this.#options = options;
+  }
+
   /** Adds a node of a name of its own and gives the name. */
   add(name: string, operation: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>>): string {
-    this.nodes.push(graphNode(name, operation, inputs, attributes));
+    const compiled = this.#options.xla === true && !outsideXla.test(operation);
+    const all = compiled ? { ...attributes, _XlaCompile: attribute.bool(true) } : attributes;
+    const line = this.#options.lines === true ? callerLine() : null;
+    this.nodes.push({ operation, bytes: graphNode(name, operation, inputs, all), line });
     return name;
   }
 
@@ -73,15 +100,17 @@ export class GraphBuilder {
     return new GraphTensor(name, operation, shape, dtype);
   }
 
-  /** A constant; small ones that are equal share a node. */
+  /** A constant; equal ones share a node. */
   constant(values: Float32Array | Int32Array, shape: readonly number[]): GraphTensor {
     const dtype = values instanceof Int32Array ? 'int32' : 'float32';
-    const key = values.length > 16 ? null : `${dtype} ${shape.join()} ${values.join()}`;
-    const known = key === null ? undefined : this.#constants.get(key);
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const content = values.length > 16 ? createHash('sha1').update(bytes).digest('hex') : values.join();
+    const key = `${dtype} ${shape.join()} ${content}`;
+    const known = this.#constants.get(key);
     if (known !== undefined) return known;
     const attributes = { dtype: attribute.type(dtype), value: attribute.tensor(dtype, shape, values) };
     const tensor = this.operation('Const', [], attributes, shape, dtype);
-    if (key !== null) this.#constants.set(key, tensor);
+    this.#constants.set(key, tensor);
     return tensor;
   }
 }

@@ -4,7 +4,7 @@
  */
 
 /** TensorFlow's numbers for element types. */
-export const tensorFlowType = { float32: 1, int32: 3 } as const;
+export const tensorFlowType = { float32: 1, int32: 3, bfloat16: 14 } as const;
 
 /** One value of a node's attribute, already encoded. */
 export type Attribute = Buffer;

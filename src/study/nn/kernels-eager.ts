@@ -1,10 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { recomputes } from './attention-mask.ts';
 import { attentionBackward, attentionForward } from './attention-loops.ts';
 import type { AttentionShape, Kernels, Tensor, Values } from './kernels.ts';
 
 /** Every tensor of this set is a tfjs tensor; the handles only hide it. */
 const own = (tensor: Tensor): tf.Tensor => tensor as tf.Tensor;
 const floats = (tensor: Tensor): Float32Array => own(tensor).dataSync<'float32'>() as Float32Array;
+const keyBias = (shape: AttentionShape): Float32Array | null => (shape.keyBias === undefined ? null : floats(shape.keyBias));
 const fromFloats = (values: Float32Array, shape: readonly number[]): Tensor => tf.tensor(values, [...shape], 'float32');
 
 /**
@@ -77,13 +79,18 @@ export function eagerKernels(): Kernels {
       return fromFloats(output, [rows, width]);
     },
     attention(packed: Tensor, shape: AttentionShape) {
-      const { output, probabilities } = attentionForward(floats(packed), shape);
+      const { output, probabilities } = attentionForward(floats(packed), shape, keyBias(shape), !recomputes(shape));
+      const square = [shape.batch * shape.heads, shape.tokens, shape.tokens];
       return {
         output: fromFloats(output, [packed.shape[0]!, packed.shape[1]! / 3]),
-        saved: [fromFloats(probabilities, [shape.batch * shape.heads, shape.tokens, shape.tokens])],
+        saved: probabilities === null ? [] : [fromFloats(probabilities, square)],
       };
     },
-    attentionGradient: (packed, saved, dy, shape) =>
-      fromFloats(attentionBackward(floats(packed), floats(saved[0]!), floats(dy), shape), packed.shape),
+    attentionGradient(packed, [probabilities], dy, shape) {
+      const kept = probabilities === undefined ? null : floats(probabilities);
+      return fromFloats(attentionBackward(floats(packed), kept, floats(dy), shape, keyBias(shape)), packed.shape);
+    },
+    after: (x) => x,
+    scope: (body) => tf.tidy(() => body().map(own)),
   };
 }

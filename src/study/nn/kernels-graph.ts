@@ -1,13 +1,17 @@
+import { graphAttention } from './attention-graph.ts';
+import type { Precision } from './compiled-step.ts';
 import { attribute } from './graph-def.ts';
+import type { Attribute } from './graph-def.ts';
+import { graphTensor } from './graph-builder.ts';
 import type { GraphBuilder, GraphTensor } from './graph-builder.ts';
-import type { AttentionShape, Kernels, Tensor } from './kernels.ts';
+import type { Kernels, Tensor, Values } from './kernels.ts';
 import { elements } from './kernels.ts';
 
 const T = attribute.type('float32');
 const I = attribute.type('int32');
 
 /** The operations as nodes of a TensorFlow graph. Shapes are worked out here, so that a mistake is found while recording. */
-export function graphKernels(graph: GraphBuilder): Kernels {
+export function graphKernels(graph: GraphBuilder, precision: Precision = 'float32'): Kernels {
   const integers = (...values: number[]): GraphTensor => graph.constant(Int32Array.from(values), [values.length]);
   const integer = (value: number): GraphTensor => graph.constant(Int32Array.of(value), []);
   const scalar = (value: number): GraphTensor => graph.constant(Float32Array.of(value), []);
@@ -32,19 +36,46 @@ export function graphKernels(graph: GraphBuilder): Kernels {
   const softmax = unary('Softmax');
   const sumLast = (x: Tensor): GraphTensor => reduce('Sum')(x, x.shape.length - 1);
 
+  const scale = (x: Tensor, factor: number): GraphTensor => (factor === 1 ? graphTensor(x) : multiply(x, scalar(factor)));
+  const constant = (values: Values, shape: readonly number[]): GraphTensor => graph.constant(values, shape);
+  const after = (x: Tensor, earlier: Tensor): GraphTensor =>
+    graph.operation('Identity', [x, `^${graphTensor(earlier).reference}`], { T }, x.shape);
+
+  /** Under bfloat16 the factors are rounded to it and the sums come back as float32. */
+  const product = (
+    operation: string,
+    a: Tensor,
+    b: Tensor,
+    flags: Readonly<Record<string, Attribute>>,
+    shape: readonly number[],
+  ): GraphTensor => {
+    if (precision === 'float32') return graph.operation(operation, [a, b], { T, ...flags }, shape);
+    const half = attribute.type('bfloat16');
+    const narrow = (x: Tensor): string => {
+      const known = narrowed.get(x);
+      if (known !== undefined) return known;
+      const { reference } = graph.operation('Cast', [x], { SrcT: T, DstT: half }, x.shape);
+      narrowed.set(x, reference);
+      return reference;
+    };
+    const { reference } = graph.operation(operation, [narrow(a), narrow(b)], { T: half, ...flags }, shape);
+    return graph.operation('Cast', [reference], { SrcT: half, DstT: T }, shape);
+  };
+  const narrowed = new Map<Tensor, string>();
+
   const matMul = (a: Tensor, b: Tensor, transposeA = false, transposeB = false): GraphTensor => {
     const [m, k] = transposeA ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!];
     const [other, n] = transposeB ? [b.shape[1]!, b.shape[0]!] : [b.shape[0]!, b.shape[1]!];
     if (k !== other) throw mismatch('matMul', a.shape, b.shape);
     const flags = { transpose_a: attribute.bool(transposeA), transpose_b: attribute.bool(transposeB) };
-    return graph.operation('MatMul', [a, b], { T, ...flags }, [m, n]);
+    return product('MatMul', a, b, flags, [m, n]);
   };
-  /** `[groups, m, k] · [groups, k, n]` */
-  const batchMatMul = (a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): GraphTensor => {
-    const m = a.shape[transposeA ? 2 : 1]!;
-    const n = b.shape[transposeB ? 1 : 2]!;
+  const products = (a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): GraphTensor => {
+    const rank = a.shape.length;
+    const m = a.shape[transposeA ? rank - 1 : rank - 2]!;
+    const n = b.shape[transposeB ? rank - 2 : rank - 1]!;
     const flags = { adj_x: attribute.bool(transposeA), adj_y: attribute.bool(transposeB) };
-    return graph.operation('BatchMatMulV2', [a, b], { T, ...flags }, [a.shape[0]!, m, n]);
+    return product('BatchMatMulV2', a, b, flags, [...a.shape.slice(0, rank - 2), m, n]);
   };
   const slice = (x: Tensor, begin: readonly number[], size: readonly number[]): GraphTensor =>
     graph.operation('Slice', [x, integers(...begin), integers(...size)], { T, Index: I }, size);
@@ -56,13 +87,13 @@ export function graphKernels(graph: GraphBuilder): Kernels {
   };
 
   return {
-    constant: (values, shape) => graph.constant(values, shape),
+    constant,
     matMul,
     add,
     subtract,
     multiply,
     divide: binary('RealDiv'),
-    scale: (x, factor) => multiply(x, scalar(factor)),
+    scale,
     shift: (x, term) => add(x, scalar(term)),
     minimum: (x, bound) => minimum(x, scalar(bound)),
     exp: unary('Exp'),
@@ -93,40 +124,10 @@ export function graphKernels(graph: GraphBuilder): Kernels {
     scatterRows: (dy, ids, rows) =>
       graph.operation('UnsortedSegmentSum', [dy, ids, integer(rows)], { T, Tindices: I, Tnumsegments: I }, [rows, dy.shape[1]!]),
 
-    attention(packed: Tensor, { batch, tokens, heads, causal }: AttentionShape) {
-      const width = packed.shape[1]! / 3;
-      const [size, groups] = [width / heads, batch * heads];
-      const parts = reshape(permute(reshape(packed, [batch, tokens, 3, heads, size]), [2, 0, 3, 1, 4]), [3 * groups, tokens, size]);
-      const [q, k, v] = [0, 1, 2].map((part) => slice(parts, [part * groups, 0, 0], [groups, tokens, size]));
-      let scores = multiply(batchMatMul(q!, k!, false, true), scalar(1 / Math.sqrt(size)));
-      if (causal) scores = add(scores, causalMask(graph, tokens));
-      const probabilities = softmax(scores);
-      const mixed = reshape(batchMatMul(probabilities, v!, false, false), [batch, heads, tokens, size]);
-      return {
-        output: reshape(permute(mixed, [0, 2, 1, 3]), [batch * tokens, width]),
-        saved: [q!, k!, v!, probabilities],
-      };
-    },
-    attentionGradient(packed, [q, k, v, probabilities], dy, { batch, tokens, heads }) {
-      const width = packed.shape[1]! / 3;
-      const [size, groups] = [width / heads, batch * heads];
-      const d = reshape(permute(reshape(dy, [batch, tokens, heads, size]), [0, 2, 1, 3]), [groups, tokens, size]);
-      const dv = batchMatMul(probabilities!, d, true, false);
-      const weighted = multiply(probabilities!, batchMatMul(d, v!, false, true));
-      const along = multiply(probabilities!, sumLast(weighted));
-      const ds = multiply(subtract(weighted, along), scalar(1 / Math.sqrt(size)));
-      const parts = concat([batchMatMul(ds, k!, false, false), batchMatMul(ds, q!, true, false), dv], 0);
-      const packedOrder = permute(reshape(parts, [3, batch, heads, tokens, size]), [1, 3, 0, 2, 4]);
-      return reshape(packedOrder, [batch * tokens, 3 * width]);
-    },
+    after,
+    scope: (body) => body(),
+    ...graphAttention(graph, { add, subtract, multiply, scale, reshape, slice, concat, constant, after, permute, softmax, sumLast, products }),
   };
-}
-
-/** 0 where a token may look, else a number that the softmax turns into 0; `[tokens, tokens]`. */
-function causalMask(graph: GraphBuilder, tokens: number): GraphTensor {
-  const values = new Float32Array(tokens * tokens);
-  for (let i = 0; i < tokens; i++) for (let j = i + 1; j < tokens; j++) values[i * tokens + j] = -1e9;
-  return graph.constant(values, [tokens, tokens]);
 }
 
 function broadcast(operation: string, a: Tensor, b: Tensor): readonly number[] {

@@ -12,6 +12,17 @@ export interface Tensor {
   readonly dtype: string;
 }
 
+/**
+ * Which keys each query may see, the same for every sequence and head: `allowed [tokens, tokens]` is 1 where query (row) sees
+ * key (column), and `bias [tokens, tokens]`, where given, is added to the scores (relative positions, say; it gets no
+ * gradient). Beside `causal`, both must allow a pair. Pairs that no query of a chunk sees are not computed, so banded and
+ * block patterns save time, whoever wrote them down.
+ */
+export interface PairMask {
+  readonly allowed?: Uint8Array;
+  readonly bias?: Float32Array;
+}
+
 /** How packed queries, keys and values are laid out, and which keys a query sees. */
 export interface AttentionShape {
   readonly batch: number;
@@ -19,6 +30,17 @@ export interface AttentionShape {
   readonly heads: number;
   /** True: a token sees itself and what came before it. */
   readonly causal: boolean;
+  /** What narrows it further; left out, every key is seen. A query that sees no key is a TypeError. */
+  readonly mask?: PairMask;
+  /** Added to the scores by sequence and key, `[batch, tokens]`: 0 for tokens that are there, -1e9 for padding. No gradient. */
+  readonly keyBias?: Tensor;
+  /**
+   * What the backward pass does: `true` computes the probabilities anew, `false` keeps `batch · heads · tokens²` numbers from
+   * the forward pass. Left out, contexts of 128 tokens and more recompute.
+   */
+  readonly recompute?: boolean;
+  /** Queries whose scores are held at once; left out, it is chosen by size. */
+  readonly chunk?: number;
 }
 
 export interface AttentionResult {
@@ -42,6 +64,8 @@ export interface AdamConstants {
   readonly epsilon: number;
   /** Decoupled: the parameter loses learningRate · weightDecay of itself before the update (Loshchilov and Hutter, 2019). */
   readonly weightDecay: number;
+  /** Coupled: l2 of the parameter is added to its gradient (Adam with L2, as PyTorch's Adam calls weight decay). */
+  readonly l2?: number;
   /** Values above this are set to it after the update; the logit scale stays at or below ln 100. */
   readonly maximum?: number;
 }
@@ -84,11 +108,19 @@ export interface Kernels {
   /** Scaled dot-product attention on packed `[batch * tokens, 3 * width]` queries, keys and values. */
   attention(packed: Tensor, shape: AttentionShape): AttentionResult;
   attentionGradient(packed: Tensor, saved: readonly Tensor[], dy: Tensor, shape: AttentionShape): Tensor;
+  /** `x` itself, but not before `earlier` is there: what is recomputed for a gradient must not run in the forward pass. */
+  after(x: Tensor, earlier: Tensor): Tensor;
+  /** Runs `body`; of the tensors it makes, only those it gives back are kept. */
+  scope(body: () => readonly Tensor[]): readonly Tensor[];
 }
 
 /** The weights and moments that live through the steps, by name. */
 export interface StepState {
   read(name: string): Tensor;
+  /** Replaces the value; calls after this one read it. */
+  assign(name: string, value: Tensor): void;
+  /** Adds to the value; calls after this one read the sum. */
+  accumulate(name: string, term: Tensor): void;
   /** One AdamW update of the parameter `name` in place, with its moments `first` and `second`. */
   adamW(
     names: { readonly parameter: string; readonly first: string; readonly second: string },

@@ -3,6 +3,8 @@ import { randomOf } from '../../../src/study/data/random.ts';
 import type { Backend } from '../../../src/study/nn/backend.ts';
 import type { FeedShape } from '../../../src/study/nn/compiled-step.ts';
 import type { Tensor } from '../../../src/study/nn/kernels.ts';
+import { bandPattern } from '../../../src/study/nn/attention-mask.ts';
+import type { AttentionShape } from '../../../src/study/nn/kernels.ts';
 import * as layers from '../../../src/study/nn/layers.ts';
 import { Tape } from '../../../src/study/nn/tape.ts';
 import { openTestBackends } from './backends.ts';
@@ -14,9 +16,9 @@ interface Case {
   forward(tape: Tape, inputs: Readonly<Record<string, Tensor>>, ids: Tensor | undefined): Tensor;
 }
 
-const attention = (heads: number, causal: boolean): Case => ({
-  inputs: { packed: [2 * 3, 3 * 4] },
-  forward: (tape, { packed }) => layers.attention(tape, packed!, { batch: 2, tokens: 3, heads, causal }),
+const attention = (heads: number, causal: boolean, options: Partial<AttentionShape> = {}, tokens = 3): Case => ({
+  inputs: { packed: [2 * tokens, 3 * 4] },
+  forward: (tape, { packed }) => layers.attention(tape, packed!, { batch: 2, tokens, heads, causal, ...options }),
 });
 
 const cases: Readonly<Record<string, Case>> = {
@@ -32,6 +34,14 @@ const cases: Readonly<Record<string, Case>> = {
   'full attention, one head': attention(1, false),
   'full attention, two heads': attention(2, false),
   'causal attention, four heads': attention(4, true),
+  'attention in chunks, recomputed': attention(2, true, { chunk: 2, recompute: true }, 5),
+  'attention in chunks, kept': attention(2, false, { chunk: 2, recompute: false }, 5),
+  'attention in a band with a bias': attention(
+    2,
+    false,
+    { chunk: 1, mask: { ...bandPattern(4, 1, 1), bias: Float32Array.from({ length: 16 }, (_, pair) => Math.sin(pair)) } },
+    4,
+  ),
   'rows by id, some twice': {
     inputs: { table: [7, 3] },
     ids: Int32Array.of(1, 4, 4, 0, 6),

@@ -61,6 +61,81 @@ describe('a compiled step', () => {
     }
   });
 
+  it('runs several functions over the same state', () => {
+    for (const backend of backends) {
+      const program = backend.compileProgram(
+        {
+          gather: {
+            run: (kernels, { x }, access) => {
+              access.accumulate('sum', x!);
+              return { total: kernels.total(x!) };
+            },
+            feeds: { x: shape },
+          },
+          finish: {
+            run: (kernels, _, access) => {
+              const sum = access.read('sum');
+              access.assign('sum', kernels.scale(sum, 0));
+              return { sum: kernels.scale(sum, 1) };
+            },
+            feeds: {},
+          },
+        },
+        { state: new Map([['sum', { shape: [2], values: Float32Array.of(1, 1) }]]) },
+      );
+      expect(program.call('gather', { x: Float32Array.of(1, 2) })['total']![0]).toBe(3);
+      program.call('gather', { x: Float32Array.of(3, 4) });
+      expect(program.call('finish', {})['sum'], backend.name).toEqual(Float32Array.of(5, 7));
+      expect(program.pull().get('sum')).toEqual(Float32Array.of(0, 0));
+      expect(() => program.call('finnish', {})).toThrow(/no function "finnish"; it has gather, finish/);
+      program.dispose();
+    }
+  });
+
+  it('adds L2 to the gradient where Adam is to have it', () => {
+    const after: number[] = [];
+    for (const backend of backends) {
+      const state = new Map(['w', 'm', 'v'].map((name) => [name, { shape: [2], values: Float32Array.of(name === 'w' ? 2 : 0, 0) }]));
+      const scalar = { shape: [], dtype: 'float32' as const };
+      const step = backend.compileStep(
+        (_, { x, rate, power }, access) => {
+          const constants = { beta1: 0, beta2: 0, epsilon: 1, weightDecay: 0, l2: 0.5 };
+          access.adamW({ parameter: 'w', first: 'm', second: 'v' }, x!, { learningRate: rate!, beta1Power: power!, beta2Power: power! }, constants);
+          return { x: x! };
+        },
+        { x: shape, rate: scalar, power: scalar },
+        { state },
+      );
+      // The gradient is 2 + 0.5 · 2 = 3, the step 3 / (3 + 1).
+      step.call({ x: Float32Array.of(2, 0), rate: Float32Array.of(1), power: Float32Array.of(0) });
+      after.push(step.pull().get('w')![0]!);
+      step.dispose();
+    }
+    for (const value of after) expect(value).toBeCloseTo(2 - 0.75, 6);
+  });
+
+  it('records twice to catch what a graph would freeze, and names the line', () => {
+    for (const backend of backends) {
+      const compile = (run: Parameters<Backend['compileStep']>[0], verify?: boolean) =>
+        backend.compileStep(run, { x: shape }, { state: new Map(), ...(verify === undefined ? {} : { verify }) });
+      const drawing: Parameters<Backend['compileStep']>[0] = (kernels, { x }) => ({
+        y: kernels.multiply(x!, kernels.constant(Float32Array.of(Math.random(), 1), [2])),
+      });
+      expect(() => compile(drawing)).toThrow(/another Const \(node \d+, at \S*recorded-step\.test\.ts:\d+\): a random number/);
+      let calls = 0;
+      expect(() => compile((kernels, { x }) => ({ y: calls++ === 0 ? kernels.exp(x!) : kernels.log(x!) }))).toThrow(/other operations/);
+      compile(drawing, false).dispose();
+    }
+  });
+
+  it('names the line that calls a step with another shape', () => {
+    for (const backend of backends) {
+      const step = backend.compileStep((kernels, { x }) => ({ y: kernels.scale(x!, 2) }), { x: shape }, { state: new Map() });
+      expect(() => step.call({ x: new Float32Array(3) })).toThrow(/compiled for \[2\] \(called at \S*recorded-step\.test\.ts:\d+\)/);
+      step.dispose();
+    }
+  });
+
   describe.skipIf(!hasNative)('recorded as a graph (needs native TensorFlow)', () => {
     it('says what happened when a tensor is read while recording', async () => {
       const backend = await openTestBackend('tensorflow');
@@ -74,9 +149,26 @@ describe('a compiled step', () => {
           { x: shape },
           { state: new Map() },
         );
-      const message = /was called on the result of Exp, shape \[2\], inside a step that is being recorded/;
+      const message = /was called on the result of Exp, shape \[2\], inside a step that is being recorded as a graph \(at \S*recorded-step\.test\.ts:\d+\)/;
       expect(reading((y) => (y as unknown as { dataSync(): unknown }).dataSync())).toThrow(message);
       expect(reading((y) => Number(y) > 1)).toThrow(message);
+    });
+
+    it('keeps the values of two steps of one graph apart, and goes on with the session of one that is done', async () => {
+      const backend = await openTestBackend('tensorflow');
+      const open = (value: number): ReturnType<Backend['compileStep']> =>
+        backend.compileStep((kernels, { x }, access) => ({ y: kernels.add(x!, access.read('w')) }), { x: shape }, {
+          state: new Map([['w', { shape: [2], values: Float32Array.of(value, value) }]]),
+        });
+      const x = Float32Array.of(1, 2);
+      const [one, ten] = [open(1), open(10)];
+      expect([one.call({ x })['y'], ten.call({ x })['y']]).toEqual([Float32Array.of(2, 3), Float32Array.of(11, 12)]);
+      one.dispose();
+      expect(() => one.call({ x })).toThrow(/disposed/);
+      const again = open(5);
+      expect([again.call({ x })['y'], ten.call({ x })['y']]).toEqual([Float32Array.of(6, 7), Float32Array.of(11, 12)]);
+      again.dispose();
+      ten.dispose();
     });
 
     it('refuses tensors made outside the step, and shapes that do not fit', async () => {

@@ -1,0 +1,110 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { randomOf } from '../../../src/study/data/random.ts';
+import { bandPattern, queryChunks } from '../../../src/study/nn/attention-mask.ts';
+import type { Backend } from '../../../src/study/nn/backend.ts';
+import type { AttentionShape } from '../../../src/study/nn/kernels.ts';
+import { openTestBackends } from './backends.ts';
+
+const [batch, tokens, heads, size] = [2, 20, 2, 3];
+const width = heads * size;
+const random = randomOf('attention');
+const packed = Float32Array.from({ length: batch * tokens * 3 * width }, () => random.normal());
+
+/** Attention from its definition, pair by pair. */
+function byDefinition(sees: (query: number, key: number) => boolean, bias: (sequence: number, query: number, key: number) => number): number[] {
+  const output = new Array<number>(batch * tokens * width).fill(0);
+  for (let sequence = 0; sequence < batch; sequence++) {
+    for (let head = 0; head < heads; head++) {
+      const at = (part: number, token: number, channel: number): number =>
+        packed[((sequence * tokens + token) * 3 + part) * width + head * size + channel]!;
+      for (let query = 0; query < tokens; query++) {
+        const weights = Array.from({ length: tokens }, (_, key) => {
+          if (!sees(query, key)) return 0;
+          let score = 0;
+          for (let channel = 0; channel < size; channel++) score += at(0, query, channel) * at(1, key, channel);
+          return Math.exp(score / Math.sqrt(size) + bias(sequence, query, key));
+        });
+        const total = weights.reduce((sum, weight) => sum + weight);
+        for (let channel = 0; channel < size; channel++) {
+          const sum = weights.reduce((value, weight, key) => value + weight * at(2, key, channel), 0);
+          output[(sequence * tokens + query) * width + head * size + channel] = sum / total;
+        }
+      }
+    }
+  }
+  return output;
+}
+
+let backends: readonly Backend[] = [];
+beforeAll(async () => {
+  backends = await openTestBackends();
+});
+
+function run(backend: Backend, shape: Partial<AttentionShape>, keyBias?: Float32Array): Float32Array {
+  const step = backend.compileStep(
+    (kernels, feeds) => {
+      const bias = feeds['bias'];
+      return { y: kernels.attention(feeds['packed']!, { batch, tokens, heads, causal: false, ...shape, ...(bias ? { keyBias: bias } : {}) }).output };
+    },
+    {
+      packed: { shape: [batch * tokens, 3 * width], dtype: 'float32' },
+      ...(keyBias ? { bias: { shape: [batch, tokens], dtype: 'float32' as const } } : {}),
+    },
+    { state: new Map() },
+  );
+  const { y } = step.call({ packed, ...(keyBias ? { bias: keyBias } : {}) });
+  step.dispose();
+  return y!;
+}
+
+const near = (given: Float32Array, expected: readonly number[]): void =>
+  given.forEach((value, index) => expect(Math.abs(value - expected[index]!)).toBeLessThan(1e-5));
+
+describe('attention patterns', () => {
+  const scattered = Uint8Array.from({ length: tokens * tokens }, (_, pair) =>
+    Math.floor(pair / tokens) === pair % tokens || random.next() < 0.3 ? 1 : 0,
+  );
+  const cases: Record<string, [Partial<AttentionShape>, (query: number, key: number) => boolean]> = {
+    everything: [{}, () => true],
+    causal: [{ causal: true }, (query, key) => key <= query],
+    'a band': [{ mask: bandPattern(tokens, 3, 1) }, (query, key) => key >= query - 3 && key <= query + 1],
+    'a causal band': [{ causal: true, mask: bandPattern(tokens, 3, 5) }, (query, key) => key >= query - 3 && key <= query],
+    'a pattern of any form': [{ mask: { allowed: scattered } }, (query, key) => scattered[query * tokens + key] === 1],
+  };
+  it.each(Object.keys(cases))('%s, whole and in chunks', (name) => {
+    const [shape, sees] = cases[name]!;
+    const expected = byDefinition(sees, () => 0);
+    for (const backend of backends) for (const chunk of [tokens, 7, 1]) near(run(backend, { ...shape, chunk }), expected);
+  });
+
+  it('adds a bias by pair, and one by sequence and key', () => {
+    const bias = Float32Array.from({ length: tokens * tokens }, () => random.normal());
+    const keyBias = Float32Array.from({ length: batch * tokens }, (_, index) => (index % tokens > 15 ? -1e9 : random.normal()));
+    const expected = byDefinition(
+      (query, key) => key <= query || key === 0,
+      (sequence, query, key) => bias[query * tokens + key]! + keyBias[sequence * tokens + key]!,
+    );
+    const allowed = Uint8Array.from({ length: tokens * tokens }, (_, pair) => (pair % tokens <= Math.floor(pair / tokens) || pair % tokens === 0 ? 1 : 0));
+    for (const backend of backends) for (const chunk of [tokens, 6]) near(run(backend, { chunk, mask: { allowed, bias } }, keyBias), expected);
+  });
+
+  it('computes only what some query of a chunk sees', () => {
+    const shape = { batch: 1, tokens: 256, heads: 1, causal: false, mask: bandPattern(256, 8, 8) };
+    const chunks = queryChunks(shape, 64);
+    expect(chunks.map(({ keys }) => keys)).toEqual([[[0, 72]], [[56, 136]], [[120, 200]], [[184, 256]]]);
+    // A global first token beside the band: two ranges.
+    const allowed = shape.mask.allowed!.slice();
+    for (let query = 0; query < 256; query++) allowed[query * 256] = 1;
+    expect(queryChunks({ ...shape, mask: { allowed } }, 64)[3]!.keys).toEqual([[0, 1], [184, 256]]);
+    expect(queryChunks({ ...shape, causal: true, mask: {} }, 128).map(({ keys }) => keys)).toEqual([[[0, 128]], [[0, 256]]]);
+  });
+
+  it('refuses a mask of another size, and a query that sees nothing', () => {
+    for (const backend of backends) {
+      expect(() => run(backend, { mask: { allowed: new Uint8Array(9) } })).toThrow(/allowed has 9 values; 20 tokens need 20 × 20/);
+      expect(() => run(backend, { causal: true, mask: { allowed: bandPattern(tokens, 0, 5).allowed!.map((value, pair) => (pair === 0 ? 0 : value)) } })).toThrow(
+        /lets query 0 see no key/,
+      );
+    }
+  });
+});
