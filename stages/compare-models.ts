@@ -1,0 +1,63 @@
+import { writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { defineStage } from '../src/stage.ts';
+
+export const stage = defineStage({
+  summary: "One kind of model's metrics beside the reference's: means, paired differences, intervals over seeds and folds.",
+  params: z.strictObject({
+    /** Axes in which the compared runs differ from the reference; runs that agree in all others are a pair. */
+    axes: z.array(z.string()).min(1),
+    metrics: z.array(z.string()).min(1).default(['loss', 'recall_at_10']),
+    /** Passed on as they are, from the first run: what the model costs. */
+    facts: z.array(z.string()).default(['parameters', 'non_embedding_parameters', 'macs_per_pair', 'flops', 'pairs_seen']),
+    level: z.number().gt(0).lt(1).default(0.95),
+    /** Test cases for each training case where runs are folds of one data set; 0 where they are seeds. */
+    overlap: z.number().min(0).default(0),
+  }),
+  inputs: { runs: 'metrics[]', reference: 'metrics[]' },
+  outputs: { comparison: 'metrics' },
+  async run({ params, inputs, outputs, report }) {
+    const { metricLines } = await import('../src/study/metric-lines.ts');
+    const { readMetrics } = await import('../src/study/law/runs.ts');
+    const { compareRuns } = await import('../src/study/eval/compare.ts');
+
+    const read = async (cells: typeof inputs.runs): Promise<{ block: string; metrics: Map<string, number> }[]> => {
+      const present = cells.flatMap(({ path, point }) => (path === null ? [] : [{ path, point }]));
+      return Promise.all(
+        present.map(async ({ path, point }) => ({
+          block: JSON.stringify(Object.entries(point).filter(([axis]) => !params.axes.includes(axis))),
+          metrics: await readMetrics(path),
+        })),
+      );
+    };
+    const [runs, reference] = [await read(inputs.runs), await read(inputs.reference)];
+    if (runs.length === 0) throw new Error('no run has metrics to compare');
+    const valued = (rows: typeof runs, name: string): { block: string; value: number }[] =>
+      rows.flatMap(({ block, metrics }) => {
+        const value = metrics.get(name);
+        return value === undefined ? [] : [{ block, value }];
+      });
+    const rows = params.metrics.flatMap((name) => {
+      const own = valued(runs, name);
+      if (own.length === 0) throw new Error(`no run has the metric ${name}; they have ${[...(runs[0]?.metrics.keys() ?? [])].join(', ')}`);
+      const result = compareRuns(own, valued(reference, name), { level: params.level, overlap: params.overlap });
+      return [
+        { metric: name, value: result.mean },
+        { metric: `${name}_low`, value: result.low },
+        { metric: `${name}_high`, value: result.high },
+        { metric: `${name}_difference`, value: result.difference },
+        { metric: `${name}_difference_low`, value: result.differenceLow },
+        { metric: `${name}_difference_high`, value: result.differenceHigh },
+        { metric: `${name}_p`, value: result.p },
+      ];
+    });
+    const facts = params.facts.flatMap((name) => {
+      const value = runs[0]?.metrics.get(name);
+      return value === undefined ? [] : [{ metric: name, value }];
+    });
+    await writeFile(outputs.comparison, metricLines([{ metric: 'runs', value: runs.length }, ...facts, ...rows]));
+    const [first] = params.metrics;
+    const value = (suffix: string): string => rows.find(({ metric }) => metric === `${first}${suffix}`)!.value.toPrecision(3);
+    report.note(`${first} ${value('')} (${value('_low')} to ${value('_high')}), ${value('_difference')} against the reference, p ${value('_p')}`);
+  },
+});

@@ -1,0 +1,64 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { GatheredCell } from '../../src/stage.ts';
+import { metricLines } from '../../src/study/metric-lines.ts';
+import { readMetrics } from '../../src/study/law/runs.ts';
+import { stage as compareModels } from '../../stages/compare-models.ts';
+import { stage as plotComparison } from '../../stages/plot-comparison.ts';
+import { runStage, temporaryFolder } from './data-stage.ts';
+
+/** One gathered cell a value, seeds from 1; null stands for a failed cell. */
+async function cells(sharing: string, values: readonly (number | null)[]): Promise<GatheredCell[]> {
+  const folder = await temporaryFolder();
+  return Promise.all(
+    values.map(async (value, index): Promise<GatheredCell> => {
+      const [seed, path] = [index + 1, join(folder, `${index}.jsonl`)];
+      if (value !== null) await writeFile(path, metricLines([{ metric: 'recall_at_10', value }, { metric: 'parameters', value: 1000 }]));
+      return { point: { sharing, seed }, cell: `evaluate[sharing=${sharing},seed=${seed}]`, path: value === null ? null : path, status: value === null ? 'failed' : 'done' };
+    }),
+  );
+}
+
+const params = { axes: ['sharing'], metrics: ['recall_at_10'] };
+
+describe('comparing models', () => {
+  it('pairs runs by seed and passes on what the model costs', async () => {
+    const { outputs, notes } = await runStage(compareModels, {
+      params,
+      inputs: { runs: await cells('all', [0.5, 0.62, null, 0.7]), reference: await cells('dual', [0.4, 0.5, 0.9, 0.6]) },
+    });
+    const metrics = await readMetrics(outputs.comparison);
+    expect(metrics.get('runs')).toBe(3);
+    expect(metrics.get('parameters')).toBe(1000);
+    expect(metrics.get('recall_at_10_difference')).toBeCloseTo((0.1 + 0.12 + 0.1) / 3, 12); // the failed third seed has no part in it
+    expect(metrics.get('recall_at_10_p')).toBeLessThan(0.01);
+    expect(notes[0]).toMatch(/^recall_at_10 0\.607 .* 0\.107 against the reference/);
+  });
+
+  it('names the metrics there are when the asked one is not', async () => {
+    const runs = await cells('all', [0.5]);
+    await expect(runStage(compareModels, { params: { ...params, metrics: ['los'] }, inputs: { runs, reference: runs } })).rejects.toThrow(/no run has the metric los; they have recall_at_10, parameters/);
+  });
+
+  it('draws bars with intervals and says what they show, corrected for many comparisons', async () => {
+    const reference = [0.4, 0.5, 0.45, 0.42];
+    const kinds = { dual: reference, all: reference.map((v, i) => v + 0.1 + 0.001 * i), blocks: reference.map((v, i) => v + (i % 2 === 0 ? 0.02 : -0.02)) };
+    const comparisons: GatheredCell[] = [];
+    for (const [sharing, values] of Object.entries(kinds)) {
+      const { outputs } = await runStage(compareModels, { params, inputs: { runs: await cells(sharing, values), reference: await cells('dual', reference) } });
+      const path = join(await temporaryFolder(), 'comparison.jsonl');
+      await writeFile(path, await readFile(outputs.comparison));
+      comparisons.push({ point: { sharing }, cell: `compare[sharing=${sharing}]`, path, status: 'done' });
+    }
+    const { outputs } = await runStage(plotComparison, {
+      params: { axis: 'sharing', reference: 'dual', title: 'Sharing', label: 'recall at 10', subject: 'ways of sharing' },
+      inputs: { comparisons },
+    });
+    const answer = await readFile(outputs.answer, 'utf8');
+    expect(answer).toMatch(/^Of these ways of sharing, better than dual in recall_at_10: all \(\+0\.10, p [^)]*\); not told apart: blocks \(0\.0, p 1\.0\)/);
+    expect(answer).toMatch(/Holm's, over 2 comparisons/);
+    const svg = await readFile(outputs.plot, 'utf8');
+    for (const name of ['dual', 'all', 'blocks']) expect(svg).toContain(name);
+  });
+});

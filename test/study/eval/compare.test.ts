@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+import { compareRuns } from '../../../src/study/eval/compare.ts';
+import { studentT, studentTwoSided } from '../../../src/study/eval/student-t.ts';
+
+describe("Student's t", () => {
+  it.each([[1, 12.7062], [2, 4.30265], [4, 2.77645], [9, 2.26216], [30, 2.04227], [1000, 1.96234]])('95 %% lie within the tabled bound for %i degrees of freedom', (freedom, bound) => {
+    expect(studentTwoSided(0.95, freedom)).toBeCloseTo(bound, 4);
+    expect(studentT(bound, freedom)).toBeCloseTo(0.975, 5);
+  });
+
+  it('is symmetric', () => expect(studentT(-1.3, 7) + studentT(1.3, 7)).toBeCloseTo(1, 12));
+});
+
+describe('runs against a reference', () => {
+  const runs = (...values: number[]) => values.map((value, i) => ({ block: `seed=${i + 1}`, value }));
+
+  it('pairs by block: what seeds have in common drops out', () => {
+    const { mean, difference, differenceLow, differenceHigh, p } = compareRuns(runs(1.1, 2.1, 3.1), runs(1, 2, 3));
+    expect(mean).toBeCloseTo(2.1, 12);
+    expect(difference).toBeCloseTo(0.1, 12);
+    expect(differenceHigh - differenceLow).toBeLessThan(1e-9);
+    expect(p).toBeLessThan(1e-9);
+  });
+
+  it("gives the paired t test's interval and probability", () => {
+    // Differences 1, 2, 3: mean 2, s 1, standard error 1/√3, t = 3.4641 with 2 degrees of freedom.
+    const result = compareRuns(runs(1, 2, 3), runs(0, 0, 0));
+    expect(result).toMatchObject({ runs: 3, difference: 2 });
+    expect(result.differenceLow).toBeCloseTo(2 - 4.30265 / Math.sqrt(3), 4);
+    expect(result.p).toBeCloseTo(0.0742, 4);
+  });
+
+  it('widens the interval for folds that share their training cases', () => {
+    const width = (overlap: number): number => {
+      const { low, high } = compareRuns(runs(1, 2, 3), [], { overlap });
+      return high - low;
+    };
+    expect(width(0.25) / width(0)).toBeCloseTo(Math.sqrt((1 / 3 + 0.25) / (1 / 3)), 12);
+  });
+
+  it('says NaN, not certainty, where a single run gives no interval', () => {
+    expect(compareRuns(runs(1), runs(2))).toEqual({ runs: 1, mean: 1, low: NaN, high: NaN, difference: -1, differenceLow: NaN, differenceHigh: NaN, p: NaN });
+    expect(compareRuns(runs(1, 2), []).difference).toBeNaN();
+  });
+});
