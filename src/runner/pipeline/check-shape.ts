@@ -3,10 +3,10 @@ import type { z } from 'zod';
 import type { Json, JsonObject } from '../json.ts';
 import { pipelineJsonSchema } from './json-schema.ts';
 import type { Problems } from './problems.ts';
-import { pipelineFileSchema } from './schema.ts';
+import { namePattern, pipelineFileSchema } from './schema.ts';
 import type { PipelineFile, StageYaml } from './schema.ts';
 import { childPointer } from './source-file.ts';
-import { suggestion } from './suggest.ts';
+import { closest, suggestion } from './suggest.ts';
 import { isMap } from './values.ts';
 
 export interface CheckedStage {
@@ -14,6 +14,8 @@ export interface CheckedStage {
   readonly yaml: StageYaml | null;
   /** As written, with keys in their order. */
   readonly raw: JsonObject;
+  /** Keys that `yaml` lacks because what they hold was wrong. */
+  readonly broken: ReadonlySet<string>;
 }
 
 export interface CheckedFile {
@@ -29,31 +31,49 @@ const keptOnMistake: readonly (keyof PipelineFile)[] = ['pipeline', 'title', 'in
 export function checkShape(file: string, value: Json, problems: Problems): CheckedFile {
   const raw = isMap(value) ? value : {};
   const first = pipelineFileSchema.safeParse(value);
-  if (first.success) return assemble(first.data, raw);
+  if (first.success) return assemble(first.data, raw, new Map());
   const issues = first.error.issues.flatMap(issue => flatten(issue, valueAt(value, issue.path)));
   for (const issue of issues) noteIssue(file, value, issue, problems);
   // Unknown keys are dropped and broken pieces left out, then what remains must be sound.
   const copy = JSON.parse(JSON.stringify(raw)) as Record<string, Json>;
   for (const issue of issues) if (issue.code === 'unrecognized_keys') for (const key of issue.keys) drop(copy, [...issue.path, key]);
+  const broken = new Map<string, Set<string>>();
   const pruned = pipelineFileSchema.safeParse(copy);
-  if (pruned.success) return assemble(pruned.data, raw);
-  const stages = isMap(copy.stages) ? copy.stages : {};
-  const broken = new Set<string>();
+  if (pruned.success) return assemble(pruned.data, raw, broken);
   for (const issue of pruned.error.issues) {
-    if (issue.path[0] === 'stages' && issue.path.length > 1) broken.add(String(issue.path[1]));
-    else if (issue.path.length > 0) delete copy[String(issue.path[0])];
+    if (issue.path[0] === 'stages' && issue.path.length > 2) leaveOut(copy, issue.path.map(String), broken);
+    else if (issue.path[0] !== 'stages' && issue.path.length > 0) delete copy[String(issue.path[0])];
   }
-  copy.stages = Object.fromEntries(Object.entries(stages).filter(([name]) => !broken.has(name)));
+  const sound = pipelineFileSchema.safeParse(copy);
+  if (sound.success) return assemble(sound.data, raw, broken);
+  const hopeless = new Set(sound.error.issues.map(issue => (issue.path[0] === 'stages' ? String(issue.path[1]) : '')));
+  copy.stages = Object.fromEntries(Object.entries(isMap(copy.stages) ? copy.stages : {}).filter(([name]) => !hopeless.has(name)));
   const rest = pipelineFileSchema.safeParse(Object.fromEntries(Object.entries(copy).filter(([key]) => key === 'stages' || keptOnMistake.some(k => k === key))));
-  return assemble(rest.success ? rest.data : {}, raw);
+  return assemble(rest.success ? rest.data : {}, raw, broken);
 }
 
-function assemble(data: PipelineFile, raw: JsonObject): CheckedFile {
+/** Takes a wrong setting out of a stage, so that the rest of it can be checked. */
+function leaveOut(copy: Record<string, Json>, [, stage = '', key = '', entry]: readonly string[], broken: Map<string, Set<string>>): void {
+  const settings = valueAt(copy, ['stages', stage]);
+  if (!isMap(settings)) return;
+  const inner = settings[key];
+  if ((key === 'in' || key === 'out') && entry !== undefined && isMap(inner)) {
+    // An output with a wrong form still has its name, which others refer to.
+    if (key === 'out' && namePattern.test(entry)) (inner as Record<string, Json>)[entry] = entry;
+    else drop(copy, ['stages', stage, key, entry]);
+    return;
+  }
+  drop(copy, ['stages', stage, key]);
+  const keys = broken.get(stage) ?? new Set();
+  broken.set(stage, keys.add(key));
+}
+
+function assemble(data: PipelineFile, raw: JsonObject, broken: ReadonlyMap<string, ReadonlySet<string>>): CheckedFile {
   const { stages, ...header } = data;
   const written = isMap(raw.stages) ? raw.stages : {};
   const checked = new Map<string, CheckedStage>();
   for (const [name, stage] of Object.entries(written)) {
-    checked.set(name, { yaml: stages?.[name] ?? null, raw: isMap(stage) ? stage : {} });
+    checked.set(name, { yaml: stages?.[name] ?? null, raw: isMap(stage) ? stage : {}, broken: broken.get(name) ?? new Set() });
   }
   return { header, stages: checked };
 }
@@ -76,12 +96,19 @@ function drop(value: Record<string, Json>, path: readonly PropertyKey[]): void {
 function flatten(issue: Issue, value: Json): Issue[] {
   if (issue.code !== 'invalid_union') return [issue];
   const ranked = issue.errors
-    .filter(branch => !branch.some(inner => inner.path.length === 0 && (inner.code === 'invalid_type' || inner.code === 'invalid_format')))
+    .filter(branch => !branch.some(isOtherType))
     .map(branch => ({ branch, misses: misses(branch, value) }))
     .sort((a, b) => a.misses - b.misses);
   const best = ranked[0];
   if (!best || (ranked[1] && ranked[1].misses === best.misses && ranked.length > 1 && best.branch.every(i => i.path.length === 0))) return [issue];
   return best.branch.flatMap(inner => flatten({ ...inner, path: [...issue.path, ...inner.path] } as Issue, valueAt(value, inner.path)));
+}
+
+/** Whether the value is of another type than the branch wants, so that the writer cannot have meant it. */
+function isOtherType(issue: Issue): boolean {
+  if (issue.path.length > 0) return false;
+  if (issue.code === 'invalid_union') return issue.errors.every(branch => branch.some(isOtherType));
+  return issue.code === 'invalid_type' || issue.code === 'invalid_format';
 }
 
 /** How far a branch is from fitting: unknown keys and missing keys count, a wrong value of a known key counts less. */
@@ -96,7 +123,7 @@ function misses(branch: readonly Issue[], value: Json): number {
 function noteIssue(file: string, value: Json, issue: Issue, problems: Problems): void {
   const path = issue.path.map(String);
   const pointer = path.reduce((so, step) => childPointer(so, step), '');
-  const name = path.length === 0 ? 'the file' : `\`${path.at(-1)}\``;
+  const name = path.length === 0 ? 'the file' : `\`${nameOf(path)}\``;
   if (issue.code === 'unrecognized_keys') {
     for (const key of issue.keys) {
       problems.add({
@@ -121,8 +148,25 @@ function noteIssue(file: string, value: Json, issue: Issue, problems: Problems):
     code: missing ? 'missing-key' : 'wrong-type',
     message: missing ? `${describePath(path.slice(0, -1))} needs ${name}: ${expected}` : `${name} must be ${expected}, not ${describeValue(given)}`,
     at: { kind: 'file', file, pointer, part: missing ? 'key' : 'value' },
-    hint: given === null && !missing ? `write a value for ${name}, or leave the key out` : null,
+    hint: given === null && !missing ? `write a value for ${name}, or leave the key out` : typeof given === 'string' ? meantWord(given, issue) : null,
   });
+}
+
+/** The last key; an item of a list by the list and its place in it. */
+function nameOf(path: readonly string[]): string {
+  const items = path.findLastIndex(step => !/^\d+$/.test(step));
+  return `${path[items] ?? ''}${path.slice(items + 1).map(step => `[${step}]`).join('')}`;
+}
+
+/** Of the words that could stand there, the one that was probably meant. */
+function meantWord(given: string, issue: Issue): string | null {
+  const meant = closest(given, wordsOf(issue));
+  return meant === null ? null : `did you mean \`${meant}\`?`;
+}
+
+function wordsOf(issue: Issue): string[] {
+  if (issue.code === 'invalid_value') return issue.values.map(String);
+  return issue.code === 'invalid_union' ? issue.errors.flat().flatMap(wordsOf) : [];
 }
 
 function hasKey(value: Json, path: readonly string[]): boolean {

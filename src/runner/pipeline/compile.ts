@@ -12,8 +12,8 @@ import { isList, isMap, setOwn } from './values.ts';
 export interface Scope {
   readonly file: string;
   readonly params: ParamSet;
-  /** Names of the stage's axes; null where `matrix.*` has no meaning. */
-  readonly axes: readonly string[] | null;
+  /** Names of the stage's axes; null where `matrix.*` has no meaning; `unknown` where a mistake keeps them from being known. */
+  readonly axes: readonly string[] | null | 'unknown';
   readonly stage: string;
   readonly problems: Problems;
 }
@@ -121,6 +121,10 @@ export function compileExpression(expression: TemplateExpression, pointer: strin
       const axis = expression.path[0]!;
       if (scope.axes === null) {
         noteMistake(scope, pointer, { code: 'bad-template', message: `${expression.text} has no value here: the matrix is not made yet`, text: expression.text, hint: 'use params here' });
+        return nothing;
+      }
+      if (scope.axes === 'unknown') {
+        axes.add(axis);
         return nothing;
       }
       if (!scope.axes.includes(axis)) {

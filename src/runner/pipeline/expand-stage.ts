@@ -44,15 +44,14 @@ export interface ParamsCheck {
 export function expandStage(stage: StageState, inputs: readonly ResolvedInput[], stages: StageTable, expansion: Expansion, problems: Problems): void {
   const before = problems.count;
   const yaml = stage.yaml!;
-  const base = baseMatrix(stage, stages);
-  if (!base) return;
-  let matrix: Matrix | null = base;
-  if (isMap(stage.raw.matrix)) matrix = expandMatrix(stage.raw.matrix, `${stage.pointer}/matrix`, base, scopeOf(stage, problems, null));
-  if (!matrix) return;
+  const base = stage.broken.has('each') ? null : baseMatrix(stage, stages);
+  let matrix = base;
+  if (isMap(stage.raw.matrix) && !stage.broken.has('matrix')) matrix = expandMatrix(stage.raw.matrix, `${stage.pointer}/matrix`, base ?? singlePoint, scopeOf(stage, problems, null));
+  if (!base || !matrix || stage.broken.has('matrix')) return checkWithoutPoints(stage, inputs, expansion.pool, problems);
   let halving: Halving | null = null;
   if (yaml.matrix?.halving) {
     const halved = readHalving(stage, matrix, scopeOf(stage, problems, null));
-    if (!halved) return;
+    if (!halved) return checkWithoutPoints(stage, inputs, expansion.pool, problems);
     ({ halving, matrix } = halved);
   }
   const scope = scopeOf(stage, problems, matrix.axes);
@@ -62,7 +61,7 @@ export function expandStage(stage: StageState, inputs: readonly ResolvedInput[],
     origins[part] = [...compiled.origins, ...axes];
   };
 
-  const settings = compileSettings(stage.raw, stage.pointer, scope, expansion.pool);
+  const settings = compileSettings(stage.raw, stage.pointer, scope, expansion.pool, stage.broken);
   Object.assign(origins, settings.origins);
   const params = compileValue((stage.raw.with ?? {}) as JsonObject, `${stage.pointer}/with`, scope);
   if (isMap(stage.raw.with)) recordParams(stage.raw.with, 'with', `${stage.pointer}/with`, scope, record);
@@ -119,6 +118,15 @@ export function expandStage(stage: StageState, inputs: readonly ResolvedInput[],
   if (stage.module) expansion.checks.push({ stage, first, count: matrix.points.length, compiled: params });
 }
 
+/** What can be said of a stage whose points are not known, because of a mistake in its matrix or in what it follows. */
+function checkWithoutPoints(stage: StageState, inputs: readonly ResolvedInput[], pool: SettingsPool, problems: Problems): void {
+  const scope = scopeOf(stage, problems, 'unknown');
+  compileSettings(stage.raw, stage.pointer, scope, pool, stage.broken);
+  if (!stage.broken.has('with')) compileValue((stage.raw.with ?? {}) as JsonObject, `${stage.pointer}/with`, scope);
+  outputFinder(stage, scope);
+  actionOf(stage, inputs, null, scope);
+}
+
 /** The points of `each:`, or a single one. Null when the producer has a mistake of its own. */
 function baseMatrix(stage: StageState, stages: StageTable): Matrix | null {
   if (stage.yaml?.each === undefined) return singlePoint;
@@ -160,7 +168,8 @@ function actionOf(stage: StageState, inputs: readonly ResolvedInput[], halving: 
   if (yaml.run === undefined) return null;
   const resumed = Object.keys(halving?.resume ?? {});
   // Inputs with a mistake are known by name all the same.
-  const names = { inputs: [...new Set([...Object.keys(yaml.in ?? {}), ...inputs.map(input => input.name), ...resumed])], outputs: Object.keys(yaml.out ?? {}) };
+  const written = isMap(stage.raw.in) ? stage.raw.in : {};
+  const names = { inputs: [...new Set([...Object.keys(written), ...inputs.map(input => input.name), ...resumed])], outputs: Object.keys(yaml.out ?? {}) };
   const command = compileCommand(yaml.run, `${stage.pointer}/run`, names, scope);
   const interpreter = yaml.interpreter ?? null;
   const make = (point: Point, rung: number): CellAction => {

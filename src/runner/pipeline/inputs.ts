@@ -16,7 +16,7 @@ import { childPointer } from './source-file.ts';
 import type { ExpandedStage, StageState } from './stage-state.ts';
 import { listNames, suggestion } from './suggest.ts';
 import { formatInSelection, formatInText, hasTemplate, lookUp, parseTemplate } from './template.ts';
-import { isList } from './values.ts';
+import { isList, isMap } from './values.ts';
 
 /** What one input of a stage names, once alternatives are chosen. */
 export type ResolvedInput =
@@ -28,7 +28,8 @@ type Candidate = { readonly pointer: string; readonly text: string; readonly ori
 /** Reads `in:` of a stage. Every mistake that can be seen without cells is noted; inputs with one are left out. */
 export function resolveInputs(stage: StageState, scope: Scope, stages: StageTable, root: string): ResolvedInput[] {
   const inputs: ResolvedInput[] = [];
-  for (const [name, written] of Object.entries((stage.raw.in ?? {}) as JsonObject)) {
+  for (const [name, written] of isMap(stage.raw.in) ? Object.entries(stage.raw.in) : []) {
+    if (stage.yaml?.in?.[name] === undefined) continue; // of a wrong form, which was noted
     const pointer = childPointer(`${stage.pointer}/in`, name);
     const kind = stage.inputKinds?.[name];
     if (stage.inputKinds && kind === undefined) {

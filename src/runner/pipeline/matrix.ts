@@ -36,12 +36,21 @@ export function expandMatrix(raw: JsonObject, pointer: string, base: Matrix, sco
   const columns: Column[] = [];
   for (const [key, value] of Object.entries(raw)) {
     if (key === 'halving') continue;
-    const compiled = compileValue(value, childPointer(pointer, key), { ...scope, axes: null });
-    filled[key] = compiled.fill({});
     if (key === 'axes' && isMap(value)) {
-      for (const [name, axis] of Object.entries(value)) origins.set(name, compileValue(axis, childPointer(`${pointer}/axes`, name), { ...scope, axes: null }).origins);
-      columns.push(...readAxes(filled.axes!, `${pointer}/axes`, scope));
+      for (const [name, axis] of Object.entries(value)) {
+        const already = scope.problems.count;
+        const here = childPointer(`${pointer}/axes`, name);
+        const compiled = compileValue(axis, here, { ...scope, axes: null });
+        origins.set(name, compiled.origins);
+        // What a wrong template would have given is no mistake of its own.
+        if (scope.problems.count === already) columns.push(...readAxis(name, compiled.fill({}), here, scope));
+      }
+      continue;
     }
+    const already = scope.problems.count;
+    const compiled = compileValue(value, childPointer(pointer, key), { ...scope, axes: null });
+    if (scope.problems.count > already) continue;
+    filled[key] = compiled.fill({});
     if (key === 'zip' && isMap(value)) {
       for (const name of Object.keys(value)) origins.set(name, compiled.origins);
       const zipped = readZip(filled.zip!, `${pointer}/zip`, scope);
@@ -69,24 +78,19 @@ function note(scope: Scope, pointer: string, code: string, message: string, hint
   scope.problems.add({ code, message, hint, at: placeOf(scope, pointer) });
 }
 
-function readAxes(axes: Json, pointer: string, scope: Scope): Column[] {
-  const columns: Column[] = [];
-  for (const [name, axis] of Object.entries(axes as JsonObject)) {
-    const here = childPointer(pointer, name);
-    const values = axisValues(axis);
-    if ('message' in values) {
-      note(scope, values.path.reduce(childPointer, here), values.code, `axis \`${name}\`: ${values.message}`, values.hint);
-      continue;
-    }
-    const seen = new Set<string>();
-    for (const [index, value] of values.entries()) {
-      const text = formatAxisValue(value);
-      if (seen.has(text)) note(scope, childPointer(here, index), 'duplicate-value', `axis \`${name}\` has the value ${text} twice`, 'each point must have an id of its own');
-      seen.add(text);
-    }
-    columns.push({ names: [name], rows: values.map(value => [value]) });
+function readAxis(name: string, axis: Json, pointer: string, scope: Scope): Column[] {
+  const values = axisValues(axis);
+  if ('message' in values) {
+    note(scope, values.path.reduce(childPointer, pointer), values.code, `axis \`${name}\`: ${values.message}`, values.hint);
+    return [];
   }
-  return columns;
+  const seen = new Set<string>();
+  for (const [index, value] of values.entries()) {
+    const text = formatAxisValue(value);
+    if (seen.has(text)) note(scope, childPointer(pointer, index), 'duplicate-value', `axis \`${name}\` has the value ${text} twice`, 'each point must have an id of its own');
+    seen.add(text);
+  }
+  return [{ names: [name], rows: values.map(value => [value]) }];
 }
 
 function readZip(zip: Json, pointer: string, scope: Scope): Column | null {

@@ -19,8 +19,13 @@ export interface CompiledSettings {
   readonly origins: Readonly<Record<string, readonly Origin[]>>;
 }
 
-export function compileSettings(stage: JsonObject, pointer: string, scope: Scope, pool: SettingsPool): CompiledSettings {
-  const compiled = settingKeys.filter(key => stage[key] !== undefined).map(key => [key, compileValue(stage[key]!, childPointer(pointer, key), scope)] as const);
+export function compileSettings(stage: JsonObject, pointer: string, scope: Scope, pool: SettingsPool, broken: ReadonlySet<string> = new Set()): CompiledSettings {
+  const compiled = settingKeys.filter(key => stage[key] !== undefined && !broken.has(key)).flatMap(key => {
+    const before = scope.problems.count;
+    const value = compileValue(stage[key]!, childPointer(pointer, key), scope);
+    // What a wrong template would have given is no mistake of its own.
+    return scope.problems.count === before ? [[key, value] as const] : [];
+  });
   const origins: Record<string, readonly Origin[]> = {};
   for (const [key, value] of compiled) origins[key] = value.origins;
   if (isMap(stage.env)) {

@@ -19,6 +19,8 @@ export interface StageState {
   readonly yaml: StageYaml | null;
   /** As written, keys in their order. */
   readonly raw: JsonObject;
+  /** Keys that `yaml` lacks because what they hold was wrong. */
+  readonly broken: ReadonlySet<string>;
   /** The text of a `when:` that does not hold. */
   inactive: string | null;
   /** A typed stage's module. */

@@ -25,7 +25,7 @@ export async function readStages(
       const name = namespace.prefix + shortName;
       const state: StageState = {
         name, shortName, namespace, params: params.get(namespace.name)!, file: stage.file, pointer: childPointer('/stages', shortName),
-        yaml: stage.yaml, raw: stage.raw, inactive: null, module: null, inputKinds: null, outputs: null, expanded: null,
+        yaml: stage.yaml, raw: stage.raw, broken: stage.broken, inactive: null, module: null, inputKinds: null, outputs: null, expanded: null,
       };
       if (state.yaml) state.inactive = readCondition(state, problems);
       stages.set(name, state);
@@ -37,7 +37,7 @@ export async function readStages(
 }
 
 /** What templates of a stage may name before its matrix is known. */
-export function scopeOf(stage: StageState, problems: Problems, axes: readonly string[] | null): Scope {
+export function scopeOf(stage: StageState, problems: Problems, axes: Scope['axes']): Scope {
   return { file: stage.file, params: stage.params, axes, stage: stage.name, problems };
 }
 
@@ -87,10 +87,12 @@ async function readAction(stage: StageState, yaml: StageYaml, infos: ModuleInfos
     return;
   }
   if (yaml.run !== undefined) {
-    stage.outputs = commandOutputs(stage, yaml, problems);
+    const outputs = commandOutputs(stage, yaml, problems);
+    if (!stage.broken.has('out')) stage.outputs = outputs;
     return;
   }
   if (yaml.uses === undefined) {
+    if (stage.broken.has('uses') || stage.broken.has('run')) return;
     problems.add({
       code: 'missing-key', message: `stage \`${stage.shortName}\` does nothing: it has neither \`uses\` nor \`run\``, at: { kind: 'file', file: stage.file, pointer: stage.pointer, part: 'key' },
       hint: 'name a typed stage with `uses:`, or give a command with `run:`',

@@ -46,12 +46,14 @@ export async function loadGraph(options: LoadGraphOptions): Promise<CellGraph> {
   const stamps = stampsOf(new Set([...graph.sources, ...shadows(graph, options.packageRoot)]), since);
   // What was edited while it was read may be here in its old form: not worth keeping.
   if (stamps.some(stamp => newestOf(stamp) >= since)) return graph;
-  const body = JSON.stringify(packGraph(graph));
+  const packed = packGraph(graph);
+  const body = JSON.stringify(packed);
   const digest = sha256(body).slice(0, 24);
   writeWhole(`${headerPath.slice(0, -5)}-${digest}.body.json`, body);
   writeWhole(headerPath, JSON.stringify({ program, root, stamps, body: digest }));
   dropOldBodies(join(options.cache, 'plans'), `graph-${name}-`, `graph-${name}-${digest}.body.json`);
-  return unpackGraph(JSON.parse(body) as PackedGraph);
+  // Equal values are one object now, as they will be when this is read: each is encoded for keys once.
+  return unpackGraph(packed);
 }
 
 /** One body for each pipeline, profile and set of overrides is enough; whoever is just reading an older one loads anew. */

@@ -29,8 +29,17 @@ function shortened(text: string): string {
  */
 export function keyOf(kind: 'plan' | 'action', manifest: Manifest): Key {
   let text = `xfolds ${kind} key 1\n`;
-  for (const { part, value, ignored } of manifest) if (ignored !== true) text += `${JSON.stringify(part)}:${encodeValue(value)}\n`;
+  for (const { part, value, ignored } of manifest) if (ignored !== true) text += `${encodeName(part)}:${encodeValue(value)}\n`;
   return sha256(text) as string as Key;
+}
+
+/** There are few names and many cells. */
+const names = new Map<string, string>();
+
+function encodeName(part: string): string {
+  let text = names.get(part);
+  if (text === undefined) names.set(part, (text = JSON.stringify(part)));
+  return text;
 }
 
 /** Parts in the order of their names, as a manifest has them. */

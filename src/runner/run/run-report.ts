@@ -39,7 +39,7 @@ export class RunReport {
   fresh(cell: Cell, result: Extract<CellResult, { kind: 'done' }>): void {
     this.#count(cell, 'fresh');
     this.#keep(cell, result.attempt);
-    this.#emit(cell, 'fresh', { key: result.actionKey, attempt: result.attempt, summary: lastNote(this.#context, result.attempt) });
+    this.#emit(cell, 'fresh', { key: result.actionKey, attempt: result.attempt, summary: this.#context.store.results.lastNote(result.attempt) });
   }
 
   stopped(cell: Cell): void {
@@ -104,9 +104,4 @@ export class RunReport {
 function sameAs({ attempt, outputs, tolerance }: VerificationReport): string {
   const tolerated = outputs.filter(({ how }) => how === 'tolerated').map(({ output, text }) => `${output}: ${text}`);
   return `the same as attempt ${attempt}${tolerated.length === 0 ? '' : ` within ${tolerance} (${tolerated.join('; ')})`}`;
-}
-
-function lastNote({ store }: RunContext, attempt: number): string | null {
-  const row = store.database.prepare<[number], { note: string | null }>(`SELECT json_extract(notes, '$[#-1]') AS note FROM attempt WHERE id = ?`).get(attempt);
-  return row?.note ?? null;
 }

@@ -17,13 +17,17 @@ export function canonicalJson(value: Json): string {
   }
   let text = '{';
   for (const key of sortedKeys(value)) {
-    text += `${text.length === 1 ? '' : ','}${JSON.stringify(key)}:${canonicalJson(value[key]!)}`;
+    const inner = value[key];
+    if (inner !== undefined) text += `${text.length === 1 ? '' : ','}${JSON.stringify(key)}:${canonicalJson(inner)}`;
   }
   return text + '}';
 }
 
+/** Most objects have one or two keys, or were written in order: they need no sorting. */
 function sortedKeys(value: JsonObject): string[] {
-  return Object.keys(value).filter(key => value[key] !== undefined).sort();
+  const keys = Object.keys(value);
+  for (let i = 1; i < keys.length; i++) if (keys[i - 1]! > keys[i]!) return keys.sort();
+  return keys;
 }
 
 function isList(value: readonly Json[] | JsonObject): value is readonly Json[] {

@@ -1,9 +1,9 @@
 /** `cache/out/<pipeline>/<cell>/<output>`: symbolic links to the artefacts, for people and for other programs. */
-import { lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { faultPoint } from '../fault-point.ts';
 import type { Cell, CellGraph } from '../pipeline/model.ts';
-import { sha256 } from './file-bytes.ts';
+import { errorCode, sha256 } from './file-bytes.ts';
 import type { Artefact } from './model.ts';
 import { isAlive } from './pid.ts';
 import type { Store } from './store.ts';
@@ -19,7 +19,7 @@ export function visibleFolder(cache: string, pipeline: string, cellId: string): 
   // Values of a point may hold what a folder's name cannot; stages of included pipelines have folders of their own.
   const name = stage.split('/').at(-1)! + point.replace(/[/\0%]/g, c => `%${c.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`);
   const short = Buffer.byteLength(name) <= longestName ? name : `${truncated(name, longestName - 13)}-${sha256(name).slice(0, 12)}`;
-  return join(cache, 'out', pipeline, ...stage.split('/').slice(0, -1), short);
+  return [cache, 'out', pipeline, ...stage.split('/').slice(0, -1), short].join('/');
 }
 
 /**
@@ -28,16 +28,18 @@ export function visibleFolder(cache: string, pipeline: string, cellId: string): 
  */
 export function showOutputs(store: Store, graph: CellGraph, cell: Cell, outputs: Readonly<Record<string, Artefact>>): string[] {
   const folder = visibleFolder(store.cache, graph.pipeline, cell.id);
+  // Relative, so that the cache may be moved as a whole.
+  const up = '../'.repeat(folder.slice(store.cache.length + 1).split('/').length);
   const changed: string[] = [];
   for (const [name, artefact] of Object.entries(outputs)) {
-    const link = join(folder, name);
-    const target = relative(folder, store.artefacts.pathOf(artefact));
+    const link = `${folder}/${name}`;
+    const target = `${up}artefacts/${artefact.digest}/${artefact.name}`;
     const now = linkTarget(link);
     if (now === target) continue;
     if (changed.length === 0) mkdirSync(folder, { recursive: true });
     if (now === 'other') renameSync(link, `${link}.edited-${Date.now().toString(36)}`);
     if (changed.length === 0) sweep(folder);
-    const temporary = join(folder, `.${name}.${process.pid}-${swaps++}`);
+    const temporary = `${folder}/.${name}.${process.pid}-${swaps++}`;
     symlinkSync(target, temporary);
     faultPoint('link-made');
     renameSync(temporary, link);
@@ -55,11 +57,16 @@ function sweep(folder: string): void {
   }
 }
 
-/** Where a link points; `other` for something that is no link, null for nothing. */
+/** Where a link points; `other` for something that is no link, null for nothing. One system call where all is well. */
 function linkTarget(path: string): string | 'other' | null {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return null;
-  return stat.isSymbolicLink() ? readlinkSync(path) : 'other';
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    if (code === 'EINVAL') return 'other';
+    throw error;
+  }
 }
 
 function truncated(text: string, bytes: number): string {

@@ -227,6 +227,11 @@ export class Results {
     return row === undefined ? null : toAttempt(row);
   }
 
+  /** The last thing that an attempt said of itself. */
+  lastNote(attempt: number): string | null {
+    return this.#prepare<[number], { note: string | null }>(`SELECT json_extract(notes, '$[#-1]') AS note FROM attempt WHERE id = ?`).get(attempt)?.note ?? null;
+  }
+
   /** Attempts that say they are running, in whatever run: some may have been left behind by a crash. */
   runningAttempts(): Attempt[] {
     return this.#statements.prepare<[], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE status = 'running' ORDER BY id`).all().map(toAttempt);
