@@ -28,7 +28,7 @@ export function axisValues(axis: Json): readonly Json[] | AxisMistake {
 
 function number(axis: JsonObject, key: string): number | AxisMistake {
   const value = axis[key];
-  return typeof value === 'number' ? value : { code: 'wrong-type', message: `\`${key}\` must be a number, not ${JSON.stringify(value ?? null)}`, hint: null, path: [key] };
+  return typeof value === 'number' ? value : { code: 'wrong-type', message: `\`${key}\` must be a number, not ${JSON.stringify(value ?? null)}`, hint: 'write a number, or a template that is the whole value', path: [key] };
 }
 
 function range(axis: JsonObject): readonly number[] | AxisMistake {
@@ -54,7 +54,7 @@ function spaced(axis: JsonObject, kind: 'log' | 'linear'): readonly number[] | A
   }
   const [a, b] = [ends[0], ends[1]];
   if (typeof count !== 'number') return count;
-  if (!Number.isInteger(count) || count < 1) return { code: 'wrong-type', message: `\`count\` must be a whole number of at least 1, not ${count}`, hint: null, path: ['count'] };
+  if (!Number.isInteger(count) || count < 1) return { code: 'wrong-type', message: `\`count\` must be a whole number of at least 1, not ${count}`, hint: 'it is the number of values, both ends included', path: ['count'] };
   if (count > maxPoints) return tooMany(count);
   if (kind === 'log' && (a <= 0 || b <= 0)) return { code: 'bad-axis', message: '`log` needs two numbers above 0', hint: 'use `linear` for others', path: [kind] };
   return Array.from({ length: count }, (_, index) => {
@@ -66,5 +66,5 @@ function spaced(axis: JsonObject, kind: 'log' | 'linear'): readonly number[] | A
 }
 
 function tooMany(count: number): AxisMistake {
-  return { code: 'matrix-too-large', message: `${count} values are more than the ${maxPoints} that a matrix can have`, hint: null, path: [] };
+  return { code: 'matrix-too-large', message: `${count} values are more than the ${maxPoints} that a matrix can have`, hint: 'take larger steps, or draw some of the points with `sample:`', path: [] };
 }

@@ -91,7 +91,17 @@ function schemaHint(check: ParamsCheck, path: readonly (string | number)[], cell
   let given: Json | undefined = cell.with;
   for (const step of path) given = isMap(given) ? given[String(step)] : isList(given) ? given[Number(step)] : undefined;
   if (choices.length > 0) return suggestion(String(given), choices, 'valid are');
-  return typeof schema.description === 'string' ? schema.description : null;
+  if (typeof schema.description === 'string') return schema.description;
+  return typeof schema.type === 'string' ? `the stage wants ${shapeText(schema)}` : `see the params in stages/${check.stage.module!.uses}.ts`;
+}
+
+/** `an integer of 1 to 10, 4 unless said`. */
+function shapeText({ type, minimum, exclusiveMinimum, maximum, exclusiveMaximum, default: otherwise }: JsonObject): string {
+  const article = /^[aeio]/.test(String(type)) ? 'an' : 'a';
+  const bound = (words: string, value: Json | undefined): string[] => (typeof value === 'number' && Number.isSafeInteger(value) && Math.abs(value) < Number.MAX_SAFE_INTEGER ? [`${words} ${value}`] : []);
+  const bounds = [...bound('at least', minimum), ...bound('above', exclusiveMinimum), ...bound('at most', maximum), ...bound('below', exclusiveMaximum)];
+  const rest = otherwise === undefined ? '' : `, ${JSON.stringify(otherwise)} unless said`;
+  return `${article} ${type === 'object' ? 'map' : type === 'array' ? 'list' : String(type)}${bounds.length > 0 ? ` ${bounds.join(' and ')}` : ''}${rest}`;
 }
 
 /** Params that a stage does not have: silently dropped they would be believed to count. Says whether there are any. */

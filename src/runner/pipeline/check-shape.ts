@@ -137,7 +137,7 @@ function noteIssue(file: string, value: Json, issue: Issue, problems: Problems):
   if (issue.code === 'invalid_key') {
     problems.add({
       code: 'bad-name', message: `${name} is no name: letters, digits, _ and - only, and no digit first`,
-      at: { kind: 'file', file, pointer, part: 'key' }, hint: null,
+      at: { kind: 'file', file, pointer, part: 'key' }, hint: nameHint(path.at(-1) ?? ''),
     });
     return;
   }
@@ -148,7 +148,7 @@ function noteIssue(file: string, value: Json, issue: Issue, problems: Problems):
     code: missing ? 'missing-key' : 'wrong-type',
     message: missing ? `${describePath(path.slice(0, -1))} needs ${name}: ${expected}` : `${name} must be ${expected}, not ${describeValue(given)}`,
     at: { kind: 'file', file, pointer, part: missing ? 'key' : 'value' },
-    hint: given === null && !missing ? `write a value for ${name}, or leave the key out` : typeof given === 'string' ? meantWord(given, issue) : null,
+    hint: missing ? `add ${name}` : given === null ? `write a value for ${name}, or leave the key out` : meantWord(given, issue) ?? exampleOf(path),
   });
 }
 
@@ -159,9 +159,22 @@ function nameOf(path: readonly string[]): string {
 }
 
 /** Of the words that could stand there, the one that was probably meant. */
-function meantWord(given: string, issue: Issue): string | null {
+function meantWord(given: Json, issue: Issue): string | null {
+  if (typeof given !== 'string') return null;
   const meant = closest(given, wordsOf(issue));
   return meant === null ? null : `did you mean \`${meant}\`?`;
+}
+
+/** A name that is allowed and looks like what was written. */
+function nameHint(written: string): string {
+  const name = written.replace(/[^A-Za-z0-9_-]+/g, '-').replace(/^[^A-Za-z]+|-+$/g, '');
+  return name === '' ? 'for example `train`' : `for example \`${name}\``;
+}
+
+/** What the schema says of a place, for editors and for whoever wrote something else there. */
+function exampleOf(path: readonly string[]): string | null {
+  for (const node of nodesAt(path)) if (typeof node.description === 'string') return `${nameOf(path)}: ${node.description}`;
+  return path.length > 1 ? exampleOf(path.slice(0, -1)) : null;
 }
 
 function wordsOf(issue: Issue): string[] {
@@ -228,9 +241,13 @@ function unionExpectation(issue: Issue & { code: 'invalid_union' }): string {
 
 /** Keys that the schema knows at a path of the file, from the JSON Schema, which is made only when something is wrong. */
 function knownKeys(path: readonly string[]): string[] {
+  return [...new Set(nodesAt(path).flatMap(alternatives).flatMap(node => (isMap(node.properties) ? Object.keys(node.properties) : [])))];
+}
+
+function nodesAt(path: readonly string[]): JsonObject[] {
   let nodes: JsonObject[] = [pipelineJsonSchema()];
   for (const step of path) nodes = nodes.flatMap(alternatives).flatMap(node => stepInto(node, step));
-  return [...new Set(nodes.flatMap(alternatives).flatMap(node => (isMap(node.properties) ? Object.keys(node.properties) : [])))];
+  return nodes;
 }
 
 function alternatives(node: JsonObject): JsonObject[] {

@@ -19,9 +19,10 @@ export interface CompiledCommand {
   readonly origins: readonly Origin[];
 }
 
+/** Null where a mistake keeps them from being known. */
 interface Names {
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
+  readonly inputs: readonly string[] | null;
+  readonly outputs: readonly string[] | null;
 }
 
 type Piece = CommandPart | { readonly value: (point: Point) => Json; readonly expression: TemplateExpression; readonly quote: '"' | "'" | '' };
@@ -33,7 +34,7 @@ export function compileCommand(run: string | readonly (string | number | boolean
     const pieces = compileText(run, pointer, names, scope, origins, axes, true);
     return finish(false, point => fillShell(pieces, point, pointer, scope), origins, axes);
   }
-  if (run.length === 0) noteMistake(scope, pointer, { code: 'wrong-type', message: 'an argv list needs a program', text: '[]', hint: null });
+  if (run.length === 0) noteMistake(scope, pointer, { code: 'wrong-type', message: 'an argv list needs a program', text: '[]', hint: 'for example [python3, "${in.script}"]' });
   const items = run.map((item, index) => compileText(formatInText(item) ?? '', childPointer(pointer, index), names, scope, origins, axes, false));
   return finish(true, point => items.map((pieces, index) => fillArgument(pieces, point, childPointer(pointer, index), scope)), origins, axes);
 }
@@ -62,7 +63,7 @@ function compileText(text: string, pointer: string, names: Names, scope: Scope, 
     }
     const known = part.root === 'in' ? names.inputs : names.outputs;
     const name = part.path.join('.');
-    if (!known.includes(name)) {
+    if (known !== null && !known.includes(name)) {
       noteMistake(scope, pointer, {
         code: part.root === 'in' ? 'unknown-input' : 'unknown-output', message: `the stage has no ${part.root === 'in' ? 'input' : 'output'} \`${name}\``, text: part.text,
         hint: suggestion(name, known, 'there are') ?? `declare it under \`${part.root}:\``,

@@ -149,7 +149,7 @@ export function compileExpression(expression: TemplateExpression, pointer: strin
     }
     default:
       noteMistake(scope, pointer, {
-        code: 'bad-template', message: `${expression.text} is a path that is known when the command runs: it can stand in \`run:\` only`, text: expression.text, hint: null,
+        code: 'bad-template', message: `${expression.text} is a path that is known when the command runs: it can stand in \`run:\` only`, text: expression.text, hint: 'hand it to the command in `run:`',
       });
       return nothing;
   }

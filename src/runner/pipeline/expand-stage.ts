@@ -169,7 +169,8 @@ function actionOf(stage: StageState, inputs: readonly ResolvedInput[], halving: 
   const resumed = Object.keys(halving?.resume ?? {});
   // Inputs with a mistake are known by name all the same.
   const written = isMap(stage.raw.in) ? stage.raw.in : {};
-  const names = { inputs: [...new Set([...Object.keys(written), ...inputs.map(input => input.name), ...resumed])], outputs: Object.keys(yaml.out ?? {}) };
+  const inputNames = [...new Set([...Object.keys(written), ...inputs.map(input => input.name), ...resumed])];
+  const names = { inputs: stage.broken.has('in') ? null : inputNames, outputs: stage.broken.has('out') ? null : Object.keys(yaml.out ?? {}) };
   const command = compileCommand(yaml.run, `${stage.pointer}/run`, names, scope);
   const interpreter = yaml.interpreter ?? null;
   const make = (point: Point, rung: number): CellAction => {

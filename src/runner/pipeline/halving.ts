@@ -43,7 +43,7 @@ export function readHalving(stage: StageState, base: Matrix, scope: Scope): { re
   };
   const rungs = isList(settings.rungs) ? settings.rungs : [];
   if (rungs.length < 2) note('rungs', 'bad-halving', '`rungs` must be a list of two values at least', 'for example [100, 300, 900]');
-  if (new Set(rungs.map(formatAxisValue)).size < rungs.length) note('rungs', 'duplicate-value', 'a rung is there twice', null);
+  if (new Set(rungs.map(formatAxisValue)).size < rungs.length) note('rungs', 'duplicate-value', 'a rung is there twice', 'each rung goes further than the one before');
   if (base.axes.includes(rungAxis)) note('rungs', 'duplicate-axis', `halving adds the axis \`${rungAxis}\`, which the matrix has already`, 'rename that axis');
   const param = String(settings.param);
   if (isMap(stage.raw.with) && Object.hasOwn(stage.raw.with, param)) note('param', 'bad-halving', `\`with.${param}\` is set by halving and by \`with:\``, `leave it out of \`with:\``);
@@ -97,7 +97,7 @@ function readKeep(keep: Json, members: number, rungs: number, note: Note): numbe
   }
   const counts = list.map(value => (typeof value !== 'number' || value <= 0 ? NaN : value < 1 ? Math.max(1, Math.round(members * value)) : value));
   if (!counts.every(Number.isInteger)) note('keep', 'bad-halving', '`keep` must be a share below 1 or a whole number', 'for example 0.5, 8 or [8, 2]');
-  if (counts.some((count, index) => count > (counts[index - 1] ?? members))) note('keep', 'bad-halving', `\`keep\` must not grow: ${counts.join(', ')} of ${members}`, null);
+  if (counts.some((count, index) => count > (counts[index - 1] ?? members))) note('keep', 'bad-halving', `\`keep\` must not grow: ${counts.join(', ')} of ${members}`, 'fewer go on after each rung, or as many');
   return counts;
 }
 

@@ -118,13 +118,13 @@ function fillParams(text: string, pointer: string, scope: Scope): Candidate | nu
       origins.push(...scope.params.origins(part.path));
       const text = result.includes('[') && !result.includes(']') ? formatInSelection(found.value) : formatInText(found.value);
       if (text === null) {
-        scope.problems.add({ code: 'template-in-text', message: `${part.text} is no text, as a reference has to be`, at: placeOf(scope, pointer, part.text), hint: null });
+        scope.problems.add({ code: 'template-in-text', message: `${part.text} is no text, as a reference has to be`, at: placeOf(scope, pointer, part.text), hint: 'name a param that holds a text' });
         return null;
       }
       result += text;
     } else if (part.root === 'matrix' && result.includes('[') && !result.includes(']')) result += part.text;
     else {
-      scope.problems.add({ code: 'bad-template', message: `${part.text} cannot stand here: a reference takes params, and the matrix inside its brackets`, at: placeOf(scope, pointer, part.text), hint: null });
+      scope.problems.add({ code: 'bad-template', message: `${part.text} cannot stand here: a reference takes params, and the matrix inside its brackets`, at: placeOf(scope, pointer, part.text), hint: 'for example "train[size=${matrix.size}].model"' });
       return null;
     }
   }
@@ -138,10 +138,10 @@ function checkKind(input: ResolvedInput, kind: InputKind, scope: Scope, root: st
     if (input.text.includes('${matrix.')) return;
     const path = String(compileValue(input.text, input.pointer, scope).fill({}));
     if (wantsList) note(scope, input.pointer, 'kind-mismatch', `input \`${input.name}\` takes a gather, not a path`, 'write stage[*].output');
-    else if (isGlob(path)) note(scope, input.pointer, 'kind-mismatch', `input \`${input.name}\` takes one ${base}, a glob gives a list`, null);
+    else if (isGlob(path)) note(scope, input.pointer, 'kind-mismatch', `input \`${input.name}\` takes one ${base}, a glob gives a list`, `name one ${base}`);
     else {
       const stat = statSync(isAbsolute(path) ? path : join(root, path), { throwIfNoEntry: false });
-      if (stat && stat.isDirectory() !== (base === 'folder')) note(scope, input.pointer, 'kind-mismatch', `input \`${input.name}\` takes a ${base}, but ${path} is a ${stat.isDirectory() ? 'folder' : 'file'}`, null);
+      if (stat && stat.isDirectory() !== (base === 'folder')) note(scope, input.pointer, 'kind-mismatch', `input \`${input.name}\` takes a ${base}, but ${path} is a ${stat.isDirectory() ? 'folder' : 'file'}`, base === 'folder' ? 'name the folder that holds it' : 'name a file in it');
     }
     return;
   }

@@ -69,7 +69,7 @@ export function expandMatrix(raw: JsonObject, pointer: string, base: Matrix, sco
   if (filled.exclude !== undefined) points = exclude(points, axes, filled.exclude, `${pointer}/exclude`, scope);
   if (isMap(filled.sample)) points = sample(points, filled.sample, `${pointer}/sample`, scope);
   if (filled.include !== undefined) points = withIncluded(points, axes, filled.include, `${pointer}/include`, scope);
-  if (points.length === 0) note(scope, pointer, 'empty-matrix', 'the matrix has no points left', null);
+  if (points.length === 0) note(scope, pointer, 'empty-matrix', 'the matrix has no points left', '`exclude:` leaves them all out; to leave out the whole stage write `when: false`');
   if (scope.problems.count > before) return null;
   return { axes, points, origins };
 }
@@ -98,12 +98,12 @@ function readZip(zip: Json, pointer: string, scope: Scope): Column | null {
   const lists: (readonly Json[])[] = [];
   for (const [name, value] of entries) {
     if (isList(value) && value.length > 0) lists.push(value);
-    else note(scope, childPointer(pointer, name), isList(value) ? 'empty-axis' : 'wrong-type', `column \`${name}\` must be a list of one value at least`, null);
+    else note(scope, childPointer(pointer, name), isList(value) ? 'empty-axis' : 'wrong-type', `column \`${name}\` must be a list of one value at least`, 'for example zip: { width: [64, 128], batch: [256, 128] }');
   }
   if (lists.length !== entries.length || lists.length === 0) return null;
   const uneven = lists.findIndex(list => list.length !== lists[0]!.length);
   if (uneven > 0) {
-    note(scope, childPointer(pointer, entries[uneven]![0]), 'uneven-zip', `columns of a zip move together: \`${entries[0]![0]}\` has ${lists[0]!.length} values, \`${entries[uneven]![0]}\` has ${lists[uneven]!.length}`, null);
+    note(scope, childPointer(pointer, entries[uneven]![0]), 'uneven-zip', `columns of a zip move together: \`${entries[0]![0]}\` has ${lists[0]!.length} values, \`${entries[uneven]![0]}\` has ${lists[uneven]!.length}`, 'give each as many; columns that do not move together are `axes:`');
     return null;
   }
   const rows = lists[0]!.map((_, index) => lists.map(list => list[index]!));
@@ -134,13 +134,13 @@ function product(base: readonly Point[], columns: readonly Column[]): Point[] {
 
 function readPoints(list: Json, axes: readonly string[], pointer: string, scope: Scope): { readonly point: JsonObject; readonly pointer: string }[] {
   if (!isList(list)) {
-    note(scope, pointer, 'wrong-type', 'points are a list of maps, axis → value', null);
+    note(scope, pointer, 'wrong-type', 'points are a list of maps, axis → value', 'for example [{ size: d24l2, seed: 3 }]');
     return [];
   }
   return list.flatMap((point, index) => {
     const here = childPointer(pointer, index);
     if (!isMap(point)) {
-      note(scope, here, 'wrong-type', 'a point is a map, axis → value', null);
+      note(scope, here, 'wrong-type', 'a point is a map, axis → value', 'for example { size: d24l2, seed: 3 }');
       return [];
     }
     const unknown = Object.keys(point).filter(axis => !axes.includes(axis));
@@ -162,7 +162,7 @@ function withIncluded(points: readonly Point[], axes: readonly string[], list: J
   const added = readPoints(list, axes, pointer, scope).flatMap(({ point, pointer: here }) => {
     const missing = axes.filter(axis => !Object.hasOwn(point, axis));
     if (missing.length > 0) {
-      note(scope, here, 'incomplete-point', `a point to add needs every axis: ${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} missing`, null);
+      note(scope, here, 'incomplete-point', `a point to add needs every axis: ${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} missing`, `the axes are ${axes.join(', ')}`);
       return [];
     }
     const ordered: Record<string, Json> = {};
@@ -179,15 +179,15 @@ function withIncluded(points: readonly Point[], axes: readonly string[], list: J
 function sample(points: Point[], settings: JsonObject, pointer: string, scope: Scope): Point[] {
   const { count, seed = 0 } = settings;
   if (typeof count !== 'number' || !Number.isInteger(count) || count < 1) {
-    note(scope, childPointer(pointer, 'count'), 'wrong-type', '`count` must be a whole number of at least 1', null);
+    note(scope, childPointer(pointer, 'count'), 'wrong-type', '`count` must be a whole number of at least 1', 'it is how many points are drawn');
     return points;
   }
   if (typeof seed !== 'number' || !Number.isInteger(seed)) {
-    note(scope, childPointer(pointer, 'seed'), 'wrong-type', '`seed` must be a whole number', null);
+    note(scope, childPointer(pointer, 'seed'), 'wrong-type', '`seed` must be a whole number', 'the same seed draws the same points');
     return points;
   }
   if (count > points.length) {
-    note(scope, childPointer(pointer, 'count'), 'sample-too-large', `${count} points cannot be drawn from ${points.length}`, null);
+    note(scope, childPointer(pointer, 'count'), 'sample-too-large', `${count} points cannot be drawn from ${points.length}`, `write a count of at most ${points.length}, or leave \`sample:\` out`);
     return points;
   }
   const random = mulberry32(seed);

@@ -108,7 +108,7 @@ export class ParamSet {
       const at = this.#place(pointer);
       if (open.includes(pointer)) {
         const names = [...open.slice(open.indexOf(pointer)), pointer].map(one => splitPointer(one).join('.'));
-        this.#problems.add({ code: 'param-cycle', message: `params name each other: ${names.join(' → ')}`, at });
+        this.#problems.add({ code: 'param-cycle', message: `params name each other: ${names.join(' → ')}`, at, hint: 'give one of them a value of its own' });
         return null;
       }
       open.push(pointer);

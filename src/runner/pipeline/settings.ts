@@ -52,6 +52,14 @@ export function compileSettings(stage: JsonObject, pointer: string, scope: Scope
   return { fill: () => shared, origins };
 }
 
+/** What was probably meant: `6 hours` is 6h. */
+function hintFor(expected: string, value: Json): string {
+  const [, number, unit] = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z])/.exec(String(value)) ?? [];
+  if (expected === durationExample) return number !== undefined && 'dhms'.includes(unit!.toLowerCase()) ? `did you mean ${number}${unit!.toLowerCase()}?` : 'units are d, h, m, s and ms';
+  if (expected === byteExample) return 'units are K, M, G and T, powers of 1024';
+  return `write ${expected}, or a template that gives one`;
+}
+
 class SettingsReader {
   readonly #values: JsonObject;
   readonly #pointer: string;
@@ -83,7 +91,7 @@ class SettingsReader {
   #wrong(path: readonly string[], expected: string, value: Json): void {
     const pointer = path.reduce(childPointer, this.#pointer);
     this.#scope.problems.add({
-      code: 'wrong-type', message: `\`${path.at(-1)}\` must be ${expected}, not ${JSON.stringify(value)}`, at: placeOf(this.#scope, pointer), hint: null,
+      code: 'wrong-type', message: `\`${path.at(-1)}\` must be ${expected}, not ${JSON.stringify(value)}`, at: placeOf(this.#scope, pointer), hint: hintFor(expected, value),
     });
   }
 

@@ -20,7 +20,7 @@ export function reportSyntax(source: SourceFile, problems: Problems): void {
     const hint = syntaxHint(source, issue.code, issue.pos[0]);
     if (seenLines.has(position.line) || (seenLines.size > 0 && hint === null)) continue;
     seenLines.add(position.line);
-    problems.add({ code: syntaxCode(issue.code), message: firstLower(issue.message), at: position, hint });
+    problems.add({ code: syntaxCode(issue.code), message: firstLower(issue.message), at: position, hint: hint ?? 'look at the brackets, quotes and indentation of this line and of the one before it' });
   }
 }
 
@@ -77,18 +77,18 @@ class ValueReader {
   #alias(node: Node & { source: string }, pointer: string): Json {
     const target = isAlias(node) ? node.resolve(this.#source.document) : undefined;
     if (target === undefined) {
-      this.#note('unknown-anchor', `no anchor is called &${node.source}`, node);
+      this.#note('unknown-anchor', `no anchor is called &${node.source}`, node, `write &${node.source} before the value that is meant, or quotes around a text that begins with *`);
       return null;
     }
     if (this.#open.includes(target)) {
-      this.#note('anchor-cycle', `*${node.source} stands inside the node that it names`, node);
+      this.#note('anchor-cycle', `*${node.source} stands inside the node that it names`, node, 'a value cannot hold itself: write it out');
       return null;
     }
     this.#open.push(target);
     const value = this.read(target, pointer);
     this.#open.pop();
     if (this.#open.length === 0 && this.#aliased > maxAliasedNodes && !this.#bomb) {
-      this.#note('anchor-bomb', `aliases such as *${node.source} unfold to more than ${maxAliasedNodes} nodes`, node);
+      this.#note('anchor-bomb', `aliases such as *${node.source} unfold to more than ${maxAliasedNodes} nodes`, node, 'name the list once under `params:` and use a template such as ${params.list}');
       this.#bomb = true;
     }
     return value;
@@ -106,7 +106,7 @@ class ValueReader {
       }
       return value;
     }
-    this.#note('bad-value', `${pointer || 'the file'} has a value that JSON cannot hold`, node);
+    this.#note('bad-value', `${pointer || 'the file'} has a value that JSON cannot hold`, node, 'quote it, if it is a text');
     return null;
   }
 
@@ -116,7 +116,7 @@ class ValueReader {
     const merges: Pair[] = [];
     for (const pair of map.items) {
       if (!isScalar(pair.key)) {
-        this.#note('bad-key', 'a key must be a plain text', (pair.key ?? map) as Node);
+        this.#note('bad-key', 'a key must be a plain text', (pair.key ?? map) as Node, 'a template or a bracket in the place of a key needs quotes');
         continue;
       }
       const key = keyText(pair);

@@ -101,7 +101,7 @@ export function lookUp(root: Json, expression: TemplateExpression): { readonly v
       const what = expression.root === 'matrix' && index === 0 ? `this stage has no axis \`${step}\`` : `${so} has no \`${step}\``;
       return { code: unknown, message: what, text: expression.text, hint: suggestion(step, names, 'there are') ?? (unknown === 'unknown-axis' ? 'the stage has no matrix' : 'none are declared under `params:`') };
     } else {
-      return { code: 'unknown-param', message: `${so} is ${isList(value) ? `a list of ${value.length}` : 'a single value'}: it has no \`${step}\``, text: expression.text, hint: null };
+      return { code: 'unknown-param', message: `${so} is ${isList(value) ? `a list of ${value.length}` : 'a single value'}: it has no \`${step}\``, text: expression.text, hint: isList(value) ? 'items have the numbers 0, 1 and so on' : 'leave out what follows it' };
     }
   }
   return { value };
