@@ -229,7 +229,7 @@ export class Results {
 
   /** The last thing that an attempt said of itself. */
   lastNote(attempt: number): string | null {
-    return this.#prepare<[number], { note: string | null }>(`SELECT json_extract(notes, '$[#-1]') AS note FROM attempt WHERE id = ?`).get(attempt)?.note ?? null;
+    return this.#statements.prepare<[number], { note: string | null }>(`SELECT json_extract(notes, '$[#-1]') AS note FROM attempt WHERE id = ?`).get(attempt)?.note ?? null;
   }
 
   /** Attempts that say they are running, in whatever run: some may have been left behind by a crash. */
