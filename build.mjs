@@ -38,8 +38,24 @@ const result = await build({
   write: false,
 });
 
+// What is sent to other hosts: whole files that need nothing beside them.
+const sent = await build({
+  absWorkingDir: root,
+  entryPoints: [
+    { in: join(root, 'src/runner/remote/agent/main.ts'), out: 'host-agent' },
+    { in: join(root, 'src/runner/run/stage-worker.ts'), out: 'stage-worker' },
+  ],
+  outdir: join(dist, 'host'),
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  logLevel: 'warning',
+  write: false,
+});
+
 // Chunks first, then the entries that name them, each by rename: a program that starts meanwhile finds a whole build.
-const outputs = result.outputFiles.toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
+const outputs = [...result.outputFiles, ...sent.outputFiles].toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
 for (const output of outputs) {
   mkdirSync(dirname(output.path), { recursive: true });
   const temporary = `${output.path}.${process.pid}`;

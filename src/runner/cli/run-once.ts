@@ -6,16 +6,15 @@ import type { Plan } from '../plan/model.ts';
 import { makePlan } from '../plan/planner.ts';
 import { pagePath } from '../report/page-path.ts';
 import type { RunEvent } from '../run/event.ts';
-import type { Executor } from '../run/executor.ts';
 import { RunControl } from '../run/run-control.ts';
 import type { VerifyRequest } from '../run/verify-outputs.ts';
 import type { Key } from '../store/model.ts';
-import { createLocalExecutor } from '../run/local.ts';
 import { runPlan } from '../run/run-plan.ts';
 import { chooseRenderer } from '../ui/choose-renderer.ts';
 import { shownPath } from '../ui/lines.ts';
 import { reasonText } from '../ui/reason-text.ts';
 import type { CliContext } from './context.ts';
+import { openPlaces } from './places.ts';
 import type { RunOptions } from './run.ts';
 import type { Session } from './session.ts';
 import { listenForStop } from './stop-signals.ts';
@@ -70,6 +69,7 @@ export async function runUntilStopped(session: Session, options: Choices, contex
       emit({ event: 'notice', level: 'info', text: `tensor backend: ${session.platform.backend}` });
     }
   };
+  const places = await openPlaces(session, { packageRoot: context.packageRoot, env: context.env, signal: signals.kill, notice: text => emit({ event: 'notice', level: 'warning', text }) });
   try {
     for (const text of store.notices) emit({ event: 'notice', level: 'warning', text });
     const summary = await runPlan({
@@ -79,7 +79,8 @@ export async function runUntilStopped(session: Session, options: Choices, contex
       backend: options.backend,
       packageRoot: context.packageRoot,
       budget: { gpuHours: options.maxGpuHours ?? null, wallMs: options.maxTime ?? null },
-      executors: executorsOf(context),
+      executors: places.executors,
+      fetch: places.fetch,
       signal: signals.stop,
       kill: signals.kill,
       platform: session.platform,
@@ -96,6 +97,7 @@ export async function runUntilStopped(session: Session, options: Choices, contex
     if (!options.json && extras.verify === undefined) await printEnd(session, { ran: summary.ran > 0, page, ok: summary.exitCode === 0 }, context);
     return summary.exitCode;
   } finally {
+    await places.close();
     await renderer.close();
   }
 }
@@ -128,15 +130,6 @@ async function printEnd(session: Session, end: { readonly ran: boolean; readonly
     if (text !== '') context.stdout.write(`\n${text}\n`);
   }
   if (end.page !== null) context.stdout.write(`report: ${shownPath(end.page, context.cwd)}\n`);
-}
-
-/** Only this machine, until there are hosts. */
-function executorsOf(context: Facts): (name: string) => Executor {
-  const local = createLocalExecutor({ packageRoot: context.packageRoot, environment: context.env });
-  return name => {
-    if (name === local.name) return local;
-    throw new PipeError(`there is no host ${name}`, { exitCode: 2, code: 'unknown-host', hint: 'cells run on `local`, this machine: change `on:`' });
-  };
 }
 
 /** Cells that will or may run, by stage, in the order of the pipeline. */

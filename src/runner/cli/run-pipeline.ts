@@ -1,11 +1,10 @@
 /** Running a pipeline from code: the same plan, the same store, the same events as `pipe run`, and no terminal. */
 import { availableParallelism } from 'node:os';
-import { PipeError } from '../diagnostic.ts';
 import type { EmitEvent } from '../run/event.ts';
-import { createLocalExecutor } from '../run/local.ts';
 import { runPlan } from '../run/run-plan.ts';
 import type { RunSummary } from '../run/run-plan.ts';
 import type { BackendProbe } from './context.ts';
+import { openPlaces } from './places.ts';
 import { backendChoice, openSession } from './session.ts';
 
 export interface RunPipelineOptions {
@@ -26,6 +25,8 @@ export interface RunPipelineOptions {
   readonly force?: boolean | readonly string[];
   readonly keepGoing?: boolean;
   readonly backend?: string;
+  /** Run all cells there: a host or cluster of pipe.hosts.yaml. */
+  readonly on?: string;
   /** Gets every event of the run. */
   readonly onEvent?: EmitEvent;
   /** Aborted: no cell is started any more, running ones are asked to stop. */
@@ -55,9 +56,11 @@ export async function runPipelineWith(options: RunPipelineOptions, installation:
     [...(options.targets ?? [])],
     { set, ...pick(options, 'file'), ...pick(options, 'profile'), ...pick(options, 'cache') },
     place,
-    { mode: 'write', force, backend },
+    { mode: 'write', force, backend, ...(options.on === undefined ? {} : { on: options.on }) },
   );
-  const local = createLocalExecutor({ packageRoot, environment: process.env });
+  const kill = options.kill ?? new AbortController().signal;
+  const notice = (text: string): void => options.onEvent?.({ event: 'notice', level: 'warning', text });
+  const places = await openPlaces(session, { packageRoot, env: process.env, signal: kill, notice });
   try {
     return await runPlan({
       plan: session.plan,
@@ -68,18 +71,17 @@ export async function runPipelineWith(options: RunPipelineOptions, installation:
       backend,
       packageRoot,
       budget: { gpuHours: null, wallMs: null },
-      executors: name => {
-        if (name === local.name) return local;
-        throw new PipeError(`there is no host ${name}`, { exitCode: 2, code: 'unknown-host', hint: 'cells run on `local`, this machine' });
-      },
+      executors: places.executors,
+      fetch: places.fetch,
       signal: options.signal ?? new AbortController().signal,
-      kill: options.kill ?? new AbortController().signal,
+      kill,
       platform: session.platform,
       command: ['runPipeline'],
       version,
       environment: process.env,
     });
   } finally {
+    await places.close();
     session.store.close();
   }
 }

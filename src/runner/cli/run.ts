@@ -37,7 +37,7 @@ function addRunOptions(command: Command, context: CliContext): Command {
     .option('--dry', 'show the plan and run nothing')
     .addOption(new Option('--force [target]', 'run again though fresh: all, or --force=TARGET').argParser(collect).default([], 'none'))
     .option('--keep-going', 'after a failure go on with what does not depend on it')
-    .option('--on <host>', 'where cells run; `local` is the only place there is')
+    .option('--on <host>', 'run all cells there: `local`, or a host or cluster of pipe.hosts.yaml')
     .option('--watch', 'stay, and run what a change of a file makes stale')
     .option('--confirm', 'show the plan and ask before anything runs')
     .option('--max-gpu-hours <hours>', 'start nothing more once so many GPU hours are used', positiveNumber)
@@ -53,9 +53,6 @@ function durationOption(text: string): number {
 }
 
 async function run(words: readonly string[], options: RunOptions, context: CliContext): Promise<void> {
-  if (options.on !== undefined && options.on !== 'local') {
-    throw new PipeError(`there is no host ${options.on}`, { exitCode: 2, code: 'unknown-host', hint: 'cells run on `local`, this machine' });
-  }
   const backend = backendChoice(options.backend, context);
   // `--force` alone is an empty text: see `bareForce` in program.ts.
   const force = options.force.length === 0 ? 'none' : options.force.includes('') ? 'all' : options.force;
@@ -67,7 +64,7 @@ async function run(words: readonly string[], options: RunOptions, context: CliCo
     context.exit(await watchAndRun(words, { ...options, backend }, force, context));
     return;
   }
-  const session = await openSession(words, options, context, { mode: options.dry ? 'read' : 'write', force, backend });
+  const session = await openSession(words, options, context, { mode: options.dry ? 'read' : 'write', force, backend, ...(options.on === undefined ? {} : { on: options.on }) });
   try {
     if (options.dry) {
       printPlan(session.plan, { json: options.json === true, dry: true }, context);

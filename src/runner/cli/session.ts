@@ -1,6 +1,9 @@
 /** From the command line to graph, store and plan: the beginning of most commands. */
 import { availableParallelism } from 'node:os';
 import { PipeError } from '../diagnostic.ts';
+import { loadHosts } from '../hosts/hosts-file.ts';
+import type { Hosts } from '../hosts/model.ts';
+import { checkPlaces, factsElsewhere, namesElsewhere, placedOn, unknownHost } from '../hosts/placement.ts';
 import { suggestion } from '../pipeline/suggest.ts';
 import { selectCells } from '../pipeline/target.ts';
 import type { CellGraph } from '../pipeline/model.ts';
@@ -16,6 +19,8 @@ import type { LoadedPipeline, Place } from './load-pipeline.ts';
 import type { PipelineOptions } from './options.ts';
 
 export interface PlanOptions {
+  /** `--on`: all cells run there. */
+  readonly on?: string;
   readonly mode: 'read' | 'write';
   readonly force: 'none' | 'all' | readonly string[];
   readonly backend: string;
@@ -25,6 +30,7 @@ export interface Session extends LoadedPipeline {
   readonly store: Store;
   readonly plan: Plan;
   readonly platform: PlatformFacts;
+  readonly hosts: Hosts;
   /** What `targets` select, without what they need; null without targets. */
   readonly selected: ReadonlySet<number> | null;
 }
@@ -40,18 +46,30 @@ export async function openSession(
 export async function planSession(
   loaded: LoadedPipeline, context: Place & { readonly backends: BackendProbe }, how: PlanOptions,
 ): Promise<Session> {
-  const { graph, cache, targets } = loaded;
+  const { cache, targets } = loaded;
+  const { graph, hosts } = await place(loaded.graph, how.on, context);
   const selected = targets.length === 0 ? null : selectCells(graph, targets);
   const force = typeof how.force === 'string' ? how.force : selectCells(graph, how.force);
-  const platform = await platformFacts(graph, how.backend, context);
+  const platform = await platformFacts(graph, hosts, how.backend, context);
   const store = openStore({ cache, mode: how.mode });
   try {
     const plan = makePlan({ graph, store, targets: selected, force, platform, packageRoot: context.packageRoot, environment: context.env });
-    return { ...loaded, selected, store, plan, platform };
+    return { ...loaded, graph, selected, store, plan, platform, hosts };
   } catch (error) {
     store.close();
     throw error;
   }
+}
+
+const noHosts: Hosts = { file: null, entries: new Map() };
+
+/** Hosts are read only when something may run on one, or lies there. */
+async function place(graph: CellGraph, on: string | undefined, { env }: Pick<CliContext, 'env'>): Promise<{ readonly graph: CellGraph; readonly hosts: Hosts }> {
+  const placed = on === undefined ? graph : placedOn(graph, on);
+  const hosts = namesElsewhere(placed) ? await loadHosts(graph.root, env) : noHosts;
+  if (on !== undefined && on !== 'local' && !hosts.entries.has(on)) throw unknownHost(on, hosts);
+  checkPlaces(placed, hosts);
+  return { graph: placed, hosts };
 }
 
 /** Runs `use` with the session of a command that only reads, and closes it. */
@@ -80,12 +98,13 @@ export function backendChoice(option: string | undefined, context: { readonly ba
 }
 
 /** A pipeline of commands alone has no tensors: it must run where a backend is missing. */
-async function platformFacts(graph: CellGraph, backend: string, context: { readonly backends: BackendProbe }): Promise<PlatformFacts> {
+async function platformFacts(graph: CellGraph, hosts: Hosts, backend: string, context: { readonly backends: BackendProbe }): Promise<PlatformFacts> {
   const computes = graph.cells.some(cell => cell.action.kind === 'module' || cell.settings.platform.includes('backend'));
   return {
     backend: computes ? await context.backends.identity(backend) : backend,
     threads: String(availableParallelism()),
     os: `${process.platform}-${process.arch}`,
     interpreters: interpreterVersion,
+    ...(namesElsewhere(graph) ? { elsewhere: factsElsewhere(hosts) } : {}),
   };
 }

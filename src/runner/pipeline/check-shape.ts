@@ -32,8 +32,7 @@ export function checkShape(file: string, value: Json, problems: Problems): Check
   const raw = isMap(value) ? value : {};
   const first = pipelineFileSchema.safeParse(value);
   if (first.success) return assemble(first.data, raw, new Map());
-  const issues = first.error.issues.flatMap(issue => flatten(issue, valueAt(value, issue.path)));
-  for (const issue of issues) noteIssue(file, value, issue, problems);
+  const issues = noteIssues(file, value, first.error.issues, problems, { describe: describePath, schema: pipelineJsonSchema });
   // Unknown keys are dropped and broken pieces left out, then what remains must be sound.
   const copy = JSON.parse(JSON.stringify(raw)) as Record<string, Json>;
   for (const issue of issues) if (issue.code === 'unrecognized_keys') for (const key of issue.keys) drop(copy, [...issue.path, key]);
@@ -50,6 +49,19 @@ export function checkShape(file: string, value: Json, problems: Problems): Check
   copy.stages = Object.fromEntries(Object.entries(isMap(copy.stages) ? copy.stages : {}).filter(([name]) => !hopeless.has(name)));
   const rest = pipelineFileSchema.safeParse(Object.fromEntries(Object.entries(copy).filter(([key]) => key === 'stages' || keptOnMistake.some(k => k === key))));
   return assemble(rest.success ? rest.data : {}, raw, broken);
+}
+
+/** How a kind of file speaks of its places, and which keys it knows. */
+export interface FileWords {
+  readonly describe: (path: readonly string[]) => string;
+  readonly schema: () => JsonObject;
+}
+
+/** Notes what zod found; of a union the branch that was most likely meant. Returns the issues that were noted. */
+export function noteIssues(file: string, value: Json, found: readonly Issue[], problems: Problems, words: FileWords): Issue[] {
+  const issues = found.flatMap(issue => flatten(issue, valueAt(value, issue.path)));
+  for (const issue of issues) noteIssue(file, value, issue, problems, words);
+  return issues;
 }
 
 /** Takes a wrong setting out of a stage, so that the rest of it can be checked. */
@@ -120,16 +132,16 @@ function misses(branch: readonly Issue[], value: Json): number {
   }, 0);
 }
 
-function noteIssue(file: string, value: Json, issue: Issue, problems: Problems): void {
+function noteIssue(file: string, value: Json, issue: Issue, problems: Problems, { describe, schema }: FileWords): void {
   const path = issue.path.map(String);
   const pointer = path.reduce((so, step) => childPointer(so, step), '');
   const name = path.length === 0 ? 'the file' : `\`${nameOf(path)}\``;
   if (issue.code === 'unrecognized_keys') {
     for (const key of issue.keys) {
       problems.add({
-        code: 'unknown-key', message: `\`${key}\` is not a key of ${describePath(path)}`,
+        code: 'unknown-key', message: `\`${key}\` is not a key of ${describe(path)}`,
         at: { kind: 'file', file, pointer: childPointer(pointer, key), part: 'key' },
-        hint: suggestion(key, knownKeys(path), 'keys here are'),
+        hint: suggestion(key, knownKeys(path, schema), 'keys here are'),
       });
     }
     return;
@@ -146,9 +158,9 @@ function noteIssue(file: string, value: Json, issue: Issue, problems: Problems):
   const missing = given === null && !hasKey(value, path);
   problems.add({
     code: missing ? 'missing-key' : 'wrong-type',
-    message: missing ? `${describePath(path.slice(0, -1))} needs ${name}: ${expected}` : `${name} must be ${expected}, not ${describeValue(given)}`,
+    message: missing ? `${describe(path.slice(0, -1))} needs ${name}: ${expected}` : `${name} must be ${expected}, not ${describeValue(given)}`,
     at: { kind: 'file', file, pointer, part: missing ? 'key' : 'value' },
-    hint: missing ? `add ${name}` : given === null ? `write a value for ${name}, or leave the key out` : meantWord(given, issue) ?? exampleOf(path),
+    hint: missing ? `add ${name}` : given === null ? `write a value for ${name}, or leave the key out` : meantWord(given, issue) ?? exampleOf(path, schema),
   });
 }
 
@@ -172,9 +184,9 @@ function nameHint(written: string): string {
 }
 
 /** What the schema says of a place, for editors and for whoever wrote something else there. */
-function exampleOf(path: readonly string[]): string | null {
-  for (const node of nodesAt(path)) if (typeof node.description === 'string') return `${nameOf(path)}: ${node.description}`;
-  return path.length > 1 ? exampleOf(path.slice(0, -1)) : null;
+function exampleOf(path: readonly string[], schema: () => JsonObject): string | null {
+  for (const node of nodesAt(path, schema)) if (typeof node.description === 'string') return `${nameOf(path)}: ${node.description}`;
+  return path.length > 1 ? exampleOf(path.slice(0, -1), schema) : null;
 }
 
 function wordsOf(issue: Issue): string[] {
@@ -240,12 +252,12 @@ function unionExpectation(issue: Issue & { code: 'invalid_union' }): string {
 }
 
 /** Keys that the schema knows at a path of the file, from the JSON Schema, which is made only when something is wrong. */
-function knownKeys(path: readonly string[]): string[] {
-  return [...new Set(nodesAt(path).flatMap(alternatives).flatMap(node => (isMap(node.properties) ? Object.keys(node.properties) : [])))];
+function knownKeys(path: readonly string[], schema: () => JsonObject): string[] {
+  return [...new Set(nodesAt(path, schema).flatMap(alternatives).flatMap(node => (isMap(node.properties) ? Object.keys(node.properties) : [])))];
 }
 
-function nodesAt(path: readonly string[]): JsonObject[] {
-  let nodes: JsonObject[] = [pipelineJsonSchema()];
+function nodesAt(path: readonly string[], schema: () => JsonObject): JsonObject[] {
+  let nodes: JsonObject[] = [schema()];
   for (const step of path) nodes = nodes.flatMap(alternatives).flatMap(node => stepInto(node, step));
   return nodes;
 }

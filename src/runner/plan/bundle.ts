@@ -63,6 +63,12 @@ function isWhole(path: string): boolean {
   return (JSON.parse(text.slice(header.length, text.indexOf('\n'))) as string[]).every(outside => existsSync(outside));
 }
 
+/** What a bundle names outside of itself: modules of packages, and bundles of workers. */
+export function outsideOf(bundle: string): readonly string[] {
+  const text = readFileSync(bundle, 'utf8');
+  return JSON.parse(text.slice(header.length, text.indexOf('\n'))) as string[];
+}
+
 async function makeBundle(file: string, path: string, options: BundleOptions): Promise<string> {
   const { build } = await import('esbuild');
   const outside = new Set<string>();

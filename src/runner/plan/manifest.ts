@@ -1,6 +1,7 @@
 /** What a cell depends on, part by part. The two keys differ only in how inputs made by other cells are named. */
 import { isAbsolute, join, relative } from 'node:path';
 import { stageApi } from '../../stage.ts';
+import { PipeError } from '../diagnostic.ts';
 import type { Json, JsonObject } from '../json.ts';
 import type { Cell, CellGraph, CellSettings } from '../pipeline/model.ts';
 import type { Artefact, Manifest, ManifestPart } from '../store/model.ts';
@@ -22,6 +23,17 @@ export interface PlatformFacts {
   readonly os: string;
   /** The version text of an interpreter that a stage names, such as `Python 3.11.2`. Throws PipeError when there is none. */
   readonly interpreters: (command: string) => string;
+  /** What the hosts file declares of another place where cells run. */
+  readonly elsewhere?: (on: string) => ElsewhereFacts;
+}
+
+export interface ElsewhereFacts {
+  /** The host's name and the file that declares it, for messages. */
+  readonly name: string;
+  readonly file: string;
+  readonly backend: string | null;
+  readonly os: string | null;
+  readonly interpreters: Readonly<Record<string, string>>;
 }
 
 /** What an input made by another cell is, for one of the two keys. */
@@ -107,7 +119,7 @@ export class ManifestReader {
     }
     const command = this.#share(action, () => ({ argv: action.argv, command: action.command as Json }));
     const parts: ManifestPart[] = [{ part: 'run', value: command }];
-    if (action.interpreter !== null) parts.push({ part: 'interpreter', value: this.#interpreter(action.interpreter) });
+    if (action.interpreter !== null) parts.push({ part: 'interpreter', value: this.#interpreter(action.interpreter, cell.settings.on) });
     return parts;
   }
 
@@ -115,7 +127,10 @@ export class ManifestReader {
     let parts = this.#settings.get(settings);
     if (parts === undefined) {
       const { environment, platform } = this.#context;
-      const facts: Readonly<Record<string, string>> = { backend: platform.backend, os: platform.os, threads: String(settings.resources.cpu) };
+      const there = settings.on === 'local' ? null : (platform.elsewhere?.(settings.on) ?? null);
+      const facts: Readonly<Record<string, string | null>> = { backend: platform.backend, os: platform.os, ...(there === null ? {} : { backend: there.backend, os: there.os }), threads: String(settings.resources.cpu) };
+      const undeclared = there === null ? undefined : settings.platform.find(name => (facts[name] ?? null) === null);
+      if (there !== null && undeclared !== undefined) throw undeclaredFact(there, `platform: { ${undeclared}: … }`, `\`${undeclared}\``);
       parts = [
         ...settings.env.pass.map(name => ({ part: `env.${name}`, value: environment[name] ?? null })),
         ...Object.entries(settings.env.set).map(([name, value]) => ({ part: `env.${name}`, value })),
@@ -130,7 +145,13 @@ export class ManifestReader {
     return this.#share(cell.outputs, () => Object.fromEntries(Object.entries(cell.outputs).map(([name, { kind, path }]) => [name, { kind, path }])));
   }
 
-  #interpreter(command: string): string {
+  #interpreter(command: string, on: string): string {
+    const there = on === 'local' ? undefined : this.#context.platform.elsewhere?.(on);
+    if (there !== undefined) {
+      const declared = there.interpreters[command];
+      if (declared === undefined) throw undeclaredFact(there, `interpreters: { ${command}: … }`, `the version of \`${command}\``);
+      return declared;
+    }
     let version = this.#interpreters.get(command);
     if (version === undefined) {
       version = this.#context.platform.interpreters(command);
@@ -148,6 +169,12 @@ export class ManifestReader {
     }
     return value;
   }
+}
+
+function undeclaredFact({ name, file }: ElsewhereFacts, write: string, what: string): PipeError {
+  return new PipeError(`${what} of the host ${name} belongs in a key, and ${file} does not declare it`, {
+    exitCode: 2, code: 'undeclared-fact', hint: `write \`${write}\` there; \`pipe hosts ${name}\` shows what it is`,
+  });
 }
 
 /** Sorted, with the parts that the stage ignores marked; a nested one is taken out of its part. */

@@ -201,7 +201,7 @@ class Planner {
     let survivors = this.#survivors.get(decision);
     if (survivors === undefined) {
       const artefact = outputs['survivors'];
-      survivors = artefact === undefined || this.#present(artefact) !== 'here' ? null : readSurvivors(this.#store.artefacts.pathOf(artefact));
+      survivors = artefact === undefined || this.#store.artefacts.present(artefact) !== 'here' ? null : readSurvivors(this.#store.artefacts.pathOf(artefact));
       this.#survivors.set(decision, survivors);
     }
     return survivors;
@@ -233,7 +233,7 @@ class Planner {
   #present(artefact: Artefact): 'here' | 'gone' | 'damaged' {
     let presence = this.#presence.get(artefact.digest);
     if (presence === undefined) {
-      presence = this.#store.artefacts.present(artefact);
+      presence = this.#store.artefacts.obtainable(artefact);
       this.#presence.set(artefact.digest, presence);
     }
     return presence;

@@ -82,7 +82,7 @@ export function settle(plan: Plan, index: number, outputsOf: OutputsOf): Settled
   };
 
   function isThere(artefact: Artefact | undefined, temp: boolean): boolean {
-    return artefact !== undefined && (temp || store.artefacts.present(artefact) === 'here');
+    return artefact !== undefined && (temp || store.artefacts.obtainable(artefact) === 'here');
   }
 }
 

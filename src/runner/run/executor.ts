@@ -1,7 +1,7 @@
 /** The seam between scheduling and the place where a cell runs: here, on a host, on a cluster. */
 import type { JsonObject } from '../json.ts';
-import type { Cell, CellGraph } from '../pipeline/model.ts';
-import type { Artefact, FailureCause } from '../store/model.ts';
+import type { Cell } from '../pipeline/model.ts';
+import type { Artefact, FailureCause, Key } from '../store/model.ts';
 
 /** One input as the job sees it: a path, or a gather's list. */
 export type JobInput =
@@ -27,7 +27,8 @@ export interface Grant {
 }
 
 export interface Job {
-  readonly graph: CellGraph;
+  /** Absolute path of the project, where there is one. */
+  readonly projectRoot: string;
   readonly cell: Cell;
   readonly attempt: number;
   readonly inputs: Readonly<Record<string, JobInput>>;
@@ -43,6 +44,16 @@ export interface Job {
   readonly bundle: string | null;
   /** Variables the stage is given by `env:`: those passed and set, and secrets. Values of secrets must not be stored. */
   readonly environment: { readonly plain: Readonly<Record<string, string>>; readonly secret: Readonly<Record<string, string>> };
+  readonly plan: JobPlan;
+}
+
+/** What an executor elsewhere needs to know besides. */
+export interface JobPlan {
+  readonly key: Key;
+  /** Whether a result of the same key that an earlier run has started elsewhere, and did not live to fetch, will do. */
+  readonly mayAttach: boolean;
+  /** Outputs that have to come here, whatever their size. */
+  readonly bring: 'all' | ReadonlySet<string>;
 }
 
 /** What a stage says while it runs; read from the file named by `$PIPE_EVENTS`, one JSON object a line. */
@@ -67,10 +78,22 @@ export interface JobOutcome {
   readonly cpuSeconds: number | null;
   readonly peakMemoryBytes: number | null;
   readonly gpu: string | null;
+  /** Outputs that stay where they were made, by name: they are not in the work folder. */
+  readonly elsewhere?: Readonly<Record<string, ArtefactElsewhere>>;
+  /** GPUs it was given by an executor that gives them itself. */
+  readonly gpusGiven?: number;
+}
+
+export interface ArtefactElsewhere {
+  readonly artefact: Artefact;
+  /** The host of the hosts file that has it. */
+  readonly host: string;
 }
 
 export interface Executor {
   readonly name: string;
+  /** How many jobs it takes at once; those of this machine are counted by its resources. */
+  readonly slots?: number;
   /** Runs the job to its end. `signal` aborted once: ask it to stop; `kill` aborted: end its process tree now. */
   execute(
     job: Job,

@@ -121,7 +121,7 @@ function argvOf(job: Job, options: LocalExecutorOptions): string[] {
       const work: WorkerJob = {
         bundle: job.bundle, cell: job.cell.id, params: job.cell.with, inputs: job.inputs, outputs: outputPaths(job.cell, job.folder),
         declaredInputs: action.inputs, checkpoint: job.checkpoint, cpu: job.grant.cpu, gpus: job.grant.gpus, backend: job.backend,
-        projectRoot: job.graph.root, events: files.events,
+        projectRoot: job.projectRoot, events: files.events,
       };
       writeFileSync(files.job, JSON.stringify(work));
       const memory = job.grant.memory === null ? [] : [`--max-old-space-size=${Math.max(64, Math.floor(job.grant.memory / 2 ** 20))}`];

@@ -14,6 +14,9 @@ export interface Machine {
   readonly named: Readonly<Record<string, number>>;
 }
 
+/** What is known of another host before it is asked. */
+export const unbounded: Machine = { cpus: Number.MAX_SAFE_INTEGER, memoryBytes: Number.MAX_SAFE_INTEGER, gpus: [], named: {} };
+
 /** `nvidia-smi` is only asked when `gpus` says that somebody wants one. */
 export async function discoverMachine(environment: Readonly<Record<string, string | undefined>>, gpus = true): Promise<Machine> {
   return {

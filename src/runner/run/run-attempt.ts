@@ -1,5 +1,5 @@
 /** One attempt of one cell: private folder, process, checks, commit. */
-import { closeSync, mkdirSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { faultPoint } from '../fault-point.ts';
@@ -21,6 +21,7 @@ import type { Job, JobInput, JobOutcome } from './executor.ts';
 import { inputArtefacts } from './job-inputs.ts';
 import { appendToLog, logTail, openLog } from './log-file.ts';
 import { LogFollower } from './log-follower.ts';
+import { placeOf } from './places.ts';
 import { redactor, secretValues } from './redact.ts';
 import type { ReadingAttempt, RunContext } from './run-context.ts';
 import { givenEnvironment } from './stage-environment.ts';
@@ -40,6 +41,8 @@ export interface AttemptRequest {
   readonly try: number;
   /** To be compared instead of committed. */
   readonly verify: VerifyRequest | null;
+  /** Whether what an earlier run has started elsewhere under this key, and did not live to fetch, will do. */
+  readonly mayAttach: boolean;
 }
 
 export type AttemptEnd = {
@@ -82,7 +85,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   const recorder = new AttemptRecorder(store.results, attempt, cell.id, emit);
   const reading: ReadingAttempt = { artefacts: inputArtefacts(request.inputs), damaged: null };
   context.reading.set(attempt, reading);
-  emit({ event: 'cell.started', cell: cell.id, stage, attempt, try: request.try, host: hostname(), cpu: held.cpu, gpus: held.gpus, log, at: startedAt });
+  emit({ event: 'cell.started', cell: cell.id, stage, attempt, try: request.try, host: hostOf(cell), cpu: held.cpu, gpus: held.gpus, log, at: startedAt });
 
   const stop = context.control.began({ cell: cell.id, key, planKey: context.plan.cells[cell.index]!.planKey });
 
@@ -90,13 +93,14 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   let ending: Ending;
   try {
     const job: Job = {
-      graph, cell, attempt, inputs: request.inputs, folder, log,
+      projectRoot: graph.root, cell, attempt, inputs: request.inputs, folder, log,
       checkpoint: !cell.settings.checkpoint ? null : request.verify !== null ? join(folder, 'checkpoint') : checkpointFolder(context, key, cell),
       grant: { cpu: held.cpu, gpus: held.gpus, memory: held.memory },
       timeoutMs: cell.settings.timeoutMs,
       backend: context.backend,
       bundle: cell.action.kind === 'module' ? await bundleOf(context, cell.action.file) : null,
       environment,
+      plan: { key, mayAttach: request.mayAttach && !cell.settings.always, bring: request.verify !== null ? 'all' : new Set(Object.keys(graph.stages[cell.stage]!.publish)) },
     };
     createWorkFolder(cell, folder);
     faultPoint('folder-made');
@@ -117,7 +121,8 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
     if (ending.status === 'ran' || ending.status === 'verified') ending = { status: 'failed', cause: causeOf(error), message: `what it reported could not be recorded: ${messageOf(error)}` };
   }
   const durationMs = Math.round(performance.now() - started);
-  if (held.gpus.length > 0) context.countGpuTime(held.gpuShare < 1 ? held.gpuShare : held.gpus.length, durationMs);
+  const gpus = outcome?.gpusGiven ?? held.gpus.length;
+  if (gpus > 0) context.countGpuTime(held.gpuShare < 1 ? held.gpuShare : gpus, durationMs);
   if (ending.status !== 'ran' && ending.status !== 'verified' && (ending.status !== 'failed' || ending.cause !== 'exit')) sayInLog(log, `[pipe] ${ending.status}: ${redact(ending.message)}`);
   // By a steady clock: the wall clock may have been set back meanwhile.
   const end = finish(context, request, { attempt, endedAt: startedAt + durationMs, outcome }, ending, recorder);
@@ -142,7 +147,7 @@ function begin(context: RunContext, { cell, settled, verify }: AttemptRequest, s
   return store.database.transaction(() => {
     const attempt = store.results.beginAttempt({
       run, pipeline: graph.pipeline, stage, cell: cell.id, point: cell.point, params: cell.with, planKey: plan.cells[cell.index]!.planKey,
-      actionKey: key, manifest: settled.manifest, host: hostname(), startedAt, log: '', platform: context.platformOf(cell.index),
+      actionKey: key, manifest: settled.manifest, host: hostOf(cell), startedAt, log: '', platform: context.platformOf(cell.index),
       ...(verify === null ? {} : { verifies: verify.attempt }),
     });
     const folder = join(store.cache, 'work', `${key.slice(0, 12)}-${attempt}`);
@@ -152,6 +157,8 @@ function begin(context: RunContext, { cell, settled, verify }: AttemptRequest, s
     return { attempt, folder, log };
   }).immediate();
 }
+
+const hostOf = (cell: Cell): string => (placeOf(cell) === 'local' ? hostname() : placeOf(cell));
 
 function bundleOf({ graph, packageRoot, store }: RunContext, file: string): Promise<string> {
   return bundleStage(file, { cache: store.cache, base: baseOfStage(file, { root: graph.root, packageRoot }), packageRoot });
@@ -213,7 +220,7 @@ async function judge(
   if (changed.length > 0) return { status: 'tainted', changed, message: `changed while it ran: ${changed.slice(0, 5).join(', ')}${changed.length > 5 ? ` and ${changed.length - 5} more` : ''}` };
   if (reading.damaged !== null) return { status: 'tainted', changed: [reading.damaged.name], message: `${reading.damaged.name} was damaged by another stage while this one read it` };
   if (verify !== null) return await verifyOutputs(context.store, job, verify, recorder);
-  const collected = await collectOutputs(context.store, job.cell, job.folder, recorder);
+  const collected = await collectOutputs(context.store, job.cell, job.folder, recorder, outcome.elsewhere);
   return collected.ok ? { status: 'ran', outputs: collected.outputs } : { status: 'failed', cause: collected.cause, message: collected.message };
 }
 
@@ -274,10 +281,15 @@ function settleDown(context: RunContext, cell: Cell, key: string, outputs: Outpu
   if (cell.settings.checkpoint) context.inBackground(removeWorkFolder(join(context.store.cache, 'checkpoints', key)));
 }
 
+/** Whether only a host has it. */
+function isAway({ store }: RunContext, artefact: Artefact): boolean {
+  return !existsSync(store.artefacts.pathOf(artefact)) && store.artefacts.elsewhere(artefact.digest).length > 0;
+}
+
 /** Links in cache/out and copies in the project, of a cell that ran or is fresh. Troubles with them do not undo the result. */
 export function makeVisible(context: RunContext, cell: Cell, outputs: Outputs): void {
   const shown: Record<string, Artefact> = {};
-  for (const [name, artefact] of Object.entries(outputs)) if (cell.outputs[name]?.temp !== true) shown[name] = artefact;
+  for (const [name, artefact] of Object.entries(outputs)) if (cell.outputs[name]?.temp !== true && !isAway(context, artefact)) shown[name] = artefact;
   try {
     showOutputs(context.store, context.graph, cell, shown);
     publishOutputs(context.store, context.graph, cell, shown);

@@ -8,7 +8,8 @@ import type { Artefact, FailureCause, Key } from '../store/model.ts';
 import type { CellResult } from './cell-result.ts';
 import { jobInputs } from './job-inputs.ts';
 import type { LeaseHolder } from './leases.ts';
-import { grow } from './resources.ts';
+import { placeOf } from './places.ts';
+import { grow, unbounded } from './resources.ts';
 import type { Held } from './resources.ts';
 import { runAttempt } from './run-attempt.ts';
 import type { AttemptEnd } from './run-attempt.ts';
@@ -56,7 +57,7 @@ export async function takeTurn(context: RunContext, cell: Cell, options: TurnOpt
   if (context.refused.has(key)) return refusedTurn(context, settled);
   const known = options.forced ? null : recorded(context, settled);
   if (known) return { kind: 'fresh', result: known };
-  const producers = producersOfGone(context, cell);
+  const producers = await producersOfGone(context, cell);
   if (producers.length > 0) return { kind: 'inputs-gone', producers };
 
   const lease = context.leases.acquire(key, cell.id);
@@ -76,7 +77,7 @@ export async function takeTurn(context: RunContext, cell: Cell, options: TurnOpt
 /** An `always` cell that had its turn keeps what it made then. */
 function refusedTurn({ store }: RunContext, { actionKey }: Settled): CellTurn {
   const record = store.results.lookup(actionKey);
-  const whole = record !== null && Object.values(record.outputs).every(artefact => store.artefacts.present(artefact) === 'here');
+  const whole = record !== null && Object.values(record.outputs).every(artefact => store.artefacts.obtainable(artefact) === 'here');
   return whole ? { kind: 'fresh', result: { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey } } : { kind: 'refused' };
 }
 
@@ -94,9 +95,10 @@ function recorded({ store }: RunContext, { actionKey, record, planKey }: Settled
   return { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey };
 }
 
-/** Cells whose outputs this one reads and that are not here, damaged ones put aside. */
-function producersOfGone({ store, resultOf, verified }: RunContext, cell: Cell): number[] {
+/** Cells whose outputs this one reads and that cannot be had where it runs, damaged ones put aside. What another host has is fetched. */
+async function producersOfGone({ store, resultOf, verified, fetch }: RunContext, cell: Cell): Promise<number[]> {
   const gone = new Set<number>();
+  const away = new Map<Artefact, number>();
   const look = (producer: number, output: string): void => {
     const result = resultOf(producer);
     const artefact: Artefact | undefined = result?.kind === 'done' ? result.outputs[output] : undefined;
@@ -105,12 +107,18 @@ function producersOfGone({ store, resultOf, verified }: RunContext, cell: Cell):
     const presence = store.artefacts.present(artefact);
     if (presence === 'here') return void verified.add(artefact.digest);
     if (presence === 'damaged') store.artefacts.quarantine(artefact, 'its content did not match its digest');
+    if (presence === 'gone') {
+      const hosts = store.artefacts.elsewhere(artefact.digest);
+      if (hosts.includes(placeOf(cell))) return;
+      if (hosts.length > 0) return void away.set(artefact, producer);
+    }
     gone.add(producer);
   };
   for (const input of Object.values(cell.inputs)) {
     if (input.kind === 'output') look(input.cell, input.output);
     else if (input.kind === 'gather') for (const item of input.items) look(item.cell, input.output);
   }
+  for (const [artefact, producer] of away) if (!(await fetch(artefact))) gone.add(producer);
   return [...gone];
 }
 
@@ -132,7 +140,7 @@ async function attemptsUnder(context: RunContext, cell: Cell, first: Settled, op
   for (let number = 1; ; number++) {
     const end = await runAttempt(context, {
       cell, settled, inputs: jobInputs(context.graph, context.store, cell, context.resultOf), held, try: number,
-      verify: options.verify,
+      verify: options.verify, mayAttach: !options.forced && options.verify === null && number === 1,
     });
     if (context.signal.aborted) return end;
     const changed = end.status === 'interrupted' && end.changed;
@@ -153,7 +161,7 @@ async function attemptsUnder(context: RunContext, cell: Cell, first: Settled, op
     if (end.status !== 'failed' || failures >= retries.times || !mayRetry(retries, end.cause, end.exitCode)) return end;
     const delay = retries.backoffMs * 2 ** failures;
     failures++;
-    wanted = grow(wanted, retries.grow, context.machine);
+    wanted = grow(wanted, retries.grow, placeOf(cell) === 'local' ? context.machine : unbounded);
     context.emit({ event: 'cell.retrying', cell: cell.id, cause: end.cause, inMs: delay, try: number + 1 });
     const next = await options.exchange(wanted, delay);
     if (next === null) return end;

@@ -24,6 +24,8 @@ export interface RunContext {
   readonly packageRoot: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly executors: (name: string) => Executor;
+  /** Brings an artefact here from a host that has it; false when none has it any more. */
+  readonly fetch: (artefact: Artefact) => Promise<boolean>;
   readonly signal: AbortSignal;
   readonly kill: AbortSignal;
   readonly control: RunControl;

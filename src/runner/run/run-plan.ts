@@ -4,7 +4,7 @@ import { faultPoint } from '../fault-point.ts';
 import type { Resources } from '../pipeline/model.ts';
 import type { PlatformFacts } from '../plan/manifest.ts';
 import type { Plan } from '../plan/model.ts';
-import type { Key } from '../store/model.ts';
+import type { Artefact, Key } from '../store/model.ts';
 import { recordRunResults } from '../store/run-results.ts';
 import type { Store } from '../store/store.ts';
 import { Budget } from './budget.ts';
@@ -13,6 +13,7 @@ import type { CellResult } from './cell-result.ts';
 import type { EmitEvent, RunEvent } from './event.ts';
 import type { Executor } from './executor.ts';
 import { Leases } from './leases.ts';
+import { placeOf } from './places.ts';
 import { isLeftBehind, recover } from './recover.ts';
 import { checkResources, discoverMachine } from './resources.ts';
 import type { Machine } from './resources.ts';
@@ -37,6 +38,8 @@ export interface RunPlanOptions {
   readonly budget: BudgetLimits;
   /** By the name of `on:`. Throws PipeError for one that there is not. */
   readonly executors: (name: string) => Executor;
+  /** Brings an artefact here that a host has. Without it, none can be had. */
+  readonly fetch?: (artefact: Artefact) => Promise<boolean>;
   /** Aborted once (its reason may be a signal's name): no cell is started, running ones are asked to stop. */
   readonly signal: AbortSignal;
   /** Aborted: running ones are ended now. */
@@ -68,7 +71,7 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   const machine = await machineFor(options, toRun);
   checkResources(plan.graph, machine, toRun);
   // An unknown host is told before anything has started.
-  for (const name of new Set(toRun.map(cell => plan.graph.cells[cell]!.settings.on))) options.executors(name);
+  for (const name of new Set(toRun.map(cell => placeOf(plan.graph.cells[cell]!)))) options.executors(name);
 
   const run = beginRun(options);
   faultPoint('run-begun');
@@ -92,7 +95,7 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
 
 async function machineFor({ plan, machine, environment = process.env }: RunPlanOptions, toRun: readonly number[]): Promise<Machine> {
   if (machine) return machine;
-  const wants = toRun.some(cell => plan.graph.cells[cell]!.settings.resources.gpu !== 0);
+  const wants = toRun.some(cell => plan.graph.cells[cell]!.settings.resources.gpu !== 0 && placeOf(plan.graph.cells[cell]!) === 'local');
   return await discoverMachine(environment, wants);
 }
 
@@ -121,8 +124,14 @@ function contextOf(
   const resources = (cell: number): Resources => graph.cells[cell]!.settings.resources;
   return {
     run: parts.run, plan, graph, store, emit: options.emit, leases: parts.leases, machine: parts.machine, backend: options.backend,
-    packageRoot: options.packageRoot, environment, executors: options.executors, signal: options.signal, kill: options.kill,
-    platformOf: cell => ({ backend: platform.backend, threads: String(resources(cell).cpu), os: platform.os, node: process.version }),
+    packageRoot: options.packageRoot, environment, executors: options.executors, fetch: options.fetch ?? (async () => false), signal: options.signal, kill: options.kill,
+    platformOf(cell): Readonly<Record<string, string>> {
+      const place = placeOf(graph.cells[cell]!);
+      const there = place === 'local' ? undefined : platform.elsewhere?.(place);
+      const threads = String(resources(cell).cpu);
+      if (there === undefined) return { backend: platform.backend, threads, os: platform.os, node: process.version };
+      return { threads, ...(there.backend === null ? {} : { backend: there.backend }), ...(there.os === null ? {} : { os: there.os }) };
+    },
     // A cell that the targets do not need is not part of this run, and yet its outputs may be read.
     resultOf: cell => parts.results[cell] ?? (plan.selected.has(cell) ? null : plannedResult(plan, cell)),
     control: options.control ?? new RunControl(),

@@ -10,6 +10,7 @@ import { criticalPath, findDependencies } from './dependencies.ts';
 import { OtherRuns } from './other-runs.ts';
 import { pause } from './pause.ts';
 import { mostReopenings } from './reopenings.ts';
+import { placeOf, Places } from './places.ts';
 import { ResourcePool } from './resources.ts';
 import type { Held } from './resources.ts';
 import type { AttemptEnd } from './run-attempt.ts';
@@ -36,12 +37,12 @@ export class Scheduler {
   readonly #report: RunReport;
   readonly #progress: CellProgress;
   readonly #waiting: WaitingCells;
-  readonly #pool: ResourcePool;
+  readonly #pool: Places;
   readonly #doneNow = new Map<Key, Done>();
   /** Key → cells of this run that wait for the one that is at it. */
   readonly #inFlight = new Map<Key, number[]>();
   readonly #others: OtherRuns;
-  readonly #retries: { readonly wanted: Resources; readonly give: (held: Held | null) => void }[] = [];
+  readonly #retries: { readonly wanted: Resources; readonly place: string; readonly give: (held: Held | null) => void }[] = [];
   #active = 0;
   #stop: string | null = null;
   #finish: () => void = () => undefined;
@@ -52,11 +53,16 @@ export class Scheduler {
     this.#options = options;
     this.#report = new RunReport(context);
     const dependencies = findDependencies(graph, plan.selected);
-    this.#progress = new CellProgress(context, results, dependencies, this.#report, cell => this.#waiting.add(cell.index, cell.settings.resources));
+    this.#progress = new CellProgress(context, results, dependencies, this.#report, cell => this.#wait(cell));
     const timeOf = (cell: number): number => (plan.cells[cell]!.state === 'fresh' ? 0 : plan.cells[cell]!.estimateMs ?? unknownMs);
     this.#waiting = new WaitingCells(criticalPath(dependencies, timeOf), Math.max(8, 4 * options.jobs));
-    this.#pool = new ResourcePool(context.machine, options.jobs, [...plan.selected].map(cell => graph.cells[cell]!.settings.resources));
-    this.#others = new OtherRuns(context, cell => this.#waiting.add(cell.index, cell.settings.resources), () => this.#pump());
+    const here = [...plan.selected].map(cell => graph.cells[cell]!).filter(cell => placeOf(cell) === 'local');
+    this.#pool = new Places(new ResourcePool(context.machine, options.jobs, here.map(cell => cell.settings.resources)), context.executors);
+    this.#others = new OtherRuns(context, cell => this.#wait(cell), () => this.#pump());
+  }
+
+  #wait(cell: Cell): void {
+    this.#waiting.add(cell.index, cell.settings.resources, placeOf(cell));
   }
 
   get report(): RunReport {
@@ -91,15 +97,14 @@ export class Scheduler {
       const retry = this.#retries[0];
       if (retry) {
         // A retry goes first: its cell has waited its turn already.
-        const held = this.#pool.take(retry.wanted);
+        const held = this.#pool.take(retry.wanted, retry.place);
         // What does not fit even alone never will: growing has made it too large.
         if (held === null && !this.#pool.idle) break;
         this.#retries.shift();
         retry.give(held);
         continue;
       }
-      if (this.#pool.full) break;
-      const next = this.#waiting.take(resources => this.#pool.take(resources));
+      const next = this.#waiting.take((resources, place) => this.#pool.take(resources, place));
       if (next === null) break;
       this.#start(next.cell, next.held);
     }
@@ -129,7 +134,7 @@ export class Scheduler {
       exchange: async (wanted, afterMs) => {
         if (held) this.#pool.release(held);
         held = null;
-        held = await this.#askAgain(wanted, afterMs);
+        held = await this.#askAgain(wanted, placeOf(cell), afterMs);
         return held;
       },
     })
@@ -155,7 +160,7 @@ export class Scheduler {
         this.#progress.settle(cell, turn.result);
         break;
       case 'same':
-        this.#inFlight.get(turn.key)?.push(cell.index) ?? this.#waiting.add(cell.index, cell.settings.resources);
+        this.#inFlight.get(turn.key)?.push(cell.index) ?? this.#wait(cell);
         break;
       case 'busy':
         if (this.#stop === null) this.#others.wait(cell, turn.holder);
@@ -195,7 +200,7 @@ export class Scheduler {
         return;
       case 'lost':
         this.#context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `${cell.id}: ${end.message}` });
-        this.#waiting.add(cell.index, cell.settings.resources);
+        this.#wait(cell);
         return;
       default:
         this.#report.ended(cell, end, key);
@@ -228,7 +233,7 @@ export class Scheduler {
   /** A cell with the same key as one that has just ended: it takes that one's result, good or bad. */
   #afterSame(index: number, first: Cell): void {
     const result = this.#progress.result(first.index);
-    if (result?.kind !== 'failed') return this.#waiting.add(index, this.#context.graph.cells[index]!.settings.resources);
+    if (result?.kind !== 'failed') return this.#wait(this.#context.graph.cells[index]!);
     const cell = this.#context.graph.cells[index]!;
     this.#report.failed(cell, `the same as ${first.id}, which failed`);
     this.#fail(cell);
@@ -241,12 +246,12 @@ export class Scheduler {
     this.#fail(cell);
   }
 
-  async #askAgain(wanted: Resources, afterMs: number): Promise<Held | null> {
+  async #askAgain(wanted: Resources, place: string, afterMs: number): Promise<Held | null> {
     this.#pump();
     await pause(afterMs, this.#context.signal);
     if (this.#stop !== null) return null;
     return await new Promise<Held | null>(resolve => {
-      this.#retries.push({ wanted, give: resolve });
+      this.#retries.push({ wanted, place, give: resolve });
       this.#pump();
     });
   }

@@ -51,13 +51,13 @@ export function stageEnvironment(job: Job, caller: Variables, packageRoot: strin
     PIPE_CELL: job.cell.id,
     PIPE_EVENTS: files.events,
     PIPE_PARAMS: files.params,
-    PIPE_PROJECT: job.graph.root,
+    PIPE_PROJECT: job.projectRoot,
     [markerVariable]: job.folder,
   };
   delete plain.PIPE_CHECKPOINT;
   if (job.checkpoint !== null) plain.PIPE_CHECKPOINT = job.checkpoint;
   // Programs that npm put beside the stage's project or this package are found by name, as in an npm script.
-  const bin = [join(job.graph.root, 'node_modules', '.bin'), join(packageRoot, 'node_modules', '.bin')];
+  const bin = [join(job.projectRoot, 'node_modules', '.bin'), join(packageRoot, 'node_modules', '.bin')];
   if (typed) plain.PATH = [plain.PATH, ...bin].filter(Boolean).join(delimiter);
   return { plain, secret: job.environment.secret };
 }

@@ -4,6 +4,7 @@ import { ReadyQueue } from './ready-queue.ts';
 import type { Held } from './resources.ts';
 
 interface Line {
+  readonly place: string;
   readonly resources: Resources;
   readonly queue: ReadyQueue;
   /** How many cells of less weight were started while the first of this line did not fit. */
@@ -28,32 +29,35 @@ export class WaitingCells {
     return size;
   }
 
-  add(cell: number, resources: Resources): void {
+  add(cell: number, resources: Resources, place: string): void {
     let name = this.#names.get(resources);
     if (name === undefined) {
       name = JSON.stringify(resources);
       this.#names.set(resources, name);
     }
-    let line = this.#lines.get(name);
+    const id = `${place} ${name}`;
+    let line = this.#lines.get(id);
     if (line === undefined) {
-      line = { resources, queue: new ReadyQueue(this.#priority), passed: 0 };
-      this.#lines.set(name, line);
+      line = { place, resources, queue: new ReadyQueue(this.#priority), passed: 0 };
+      this.#lines.set(id, line);
     }
     line.queue.push(cell);
   }
 
   /** The weightiest cell whose resources are free, with them. */
-  take(free: (resources: Resources) => Held | null): { readonly cell: number; readonly held: Held } | null {
+  take(free: (resources: Resources, place: string) => Held | null): { readonly cell: number; readonly held: Held } | null {
     const lines = [...this.#lines.values()].filter(({ queue }) => queue.size > 0).sort((a, b) => this.#compare(a.queue.first!, b.queue.first!));
     const blocked: Line[] = [];
+    const closed = new Set<string>();
     for (const line of lines) {
-      const held = free(line.resources);
+      if (closed.has(line.place)) continue;
+      const held = free(line.resources, line.place);
       if (held !== null) {
-        for (const other of blocked) other.passed++;
+        for (const other of blocked) if (other.place === line.place) other.passed++;
         line.passed = 0;
         return { cell: line.queue.pop()!, held };
       }
-      if (line.passed >= this.#patience) return null;
+      if (line.passed >= this.#patience) closed.add(line.place);
       blocked.push(line);
     }
     return null;

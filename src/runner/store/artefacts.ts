@@ -12,9 +12,9 @@ import { faultPoint } from '../fault-point.ts';
 import { bytePath, errorCode, fsPath } from './file-bytes.ts';
 import { hashAndSync } from './hash-async.ts';
 import { changedMeanwhile, entryStat, measure, measureWith } from './measure-output.ts';
-import type { Measured } from './measure-output.ts';
+import type { Entry, Measured } from './measure-output.ts';
 import { hashTree, statEntry } from './merkle.ts';
-import type { Artefact } from './model.ts';
+import type { Artefact, Digest } from './model.ts';
 import { isAlive } from './pid.ts';
 import { makeReadOnly, removeTree, syncFolder, syncFolders } from './read-only-tree.ts';
 import { StatRow, StatRowBuilder } from './stat-row.ts';
@@ -72,6 +72,40 @@ export class ArtefactStore {
       if (error instanceof PipeError) return 'damaged';
       throw error;
     }
+  }
+
+  /** The same, where one that a host has counts as there: it can be fetched when somebody needs it. */
+  obtainable(artefact: Artefact): Presence {
+    const presence = this.present(artefact);
+    return presence === 'gone' && this.elsewhere(artefact.digest).length > 0 ? 'here' : presence;
+  }
+
+  /** The hosts that have it. */
+  elsewhere(digest: Digest): string[] {
+    return this.#database.prepare<[string], { host: string }>('SELECT host FROM artefact_location WHERE digest = ? ORDER BY host').all(digest).map(({ host }) => host);
+  }
+
+  noteElsewhere(digest: Digest, host: string): void {
+    this.#database.prepare('INSERT OR IGNORE INTO artefact_location (digest, host) VALUES (?, ?)').run(digest, host);
+  }
+
+  forgetElsewhere(digest: Digest, host: string): void {
+    this.#database.prepare('DELETE FROM artefact_location WHERE digest = ? AND host = ?').run(digest, host);
+  }
+
+  /** What one that is here consists of, itself last; no content is read where the stats are those recorded. */
+  entries(artefact: Artefact): readonly Entry[] {
+    const path = this.pathOf(artefact);
+    const root = bytePath(path);
+    const row = StatRow.unpack(this.#select.get(artefact.digest)?.stat ?? Buffer.alloc(0));
+    if (row === null) return measure(path, artefact.name).entries;
+    const entries: Entry[] = [];
+    for (const [place, relative] of row.names.entries()) {
+      const stat = entryStat(relative === '' ? root : `${root}/${relative}`);
+      if (stat === null || !row.matches(place, stat)) return measure(path, artefact.name).entries;
+      entries.push({ relative, stat, digest: row.digest(place) });
+    }
+    return entries;
   }
 
   /** The same by content, whatever the stats say. */

@@ -207,4 +207,11 @@ CREATE VIEW run_cells AS -- one row a cell that had a result at the end of a run
 SELECT run.id AS run, run.pipeline, cell, attempt, EXISTS (SELECT 1 FROM attempt AS made WHERE made.id = attempt AND made.run = run.id) AS ran
 FROM run JOIN result_set_cell ON result_set_cell.result_set = run.result_set;
 `,
+  `
+CREATE TABLE artefact_location ( -- artefacts that a host of pipe.hosts.yaml has, here or not
+  digest TEXT NOT NULL,
+  host TEXT NOT NULL,
+  PRIMARY KEY (digest, host)
+) STRICT, WITHOUT ROWID;
+`,
 ];

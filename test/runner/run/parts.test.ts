@@ -127,10 +127,10 @@ test('a cell that does not fit is passed by smaller ones, but not for ever', () 
   const two = { ...one, cpu: 2 };
   const pool = new ResourcePool({ cpus: 2, memoryBytes: 1e9, gpus: [], named: {} }, 8, []);
   const waiting = new WaitingCells(Float64Array.from({ length: 20 }, (_, cell) => (cell === 19 ? 100 : 1)), 3);
-  for (let cell = 0; cell < 10; cell++) waiting.add(cell, one);
+  for (let cell = 0; cell < 10; cell++) waiting.add(cell, one, 'local');
   const take = () => waiting.take(resources => pool.take(resources));
   let running = [take()!, take()!];
-  waiting.add(19, two);
+  waiting.add(19, two, 'local');
   const order: number[] = [];
   for (let step = 0; step < 10; step++) {
     const done = running.shift();

@@ -1,0 +1,46 @@
+/** The places where a session's cells run. What other hosts need is loaded when there is one. */
+import { namesElsewhere, unknownHost } from '../hosts/placement.ts';
+import { loadHosts } from '../hosts/hosts-file.ts';
+import type { RemotePlaces } from '../remote/executors.ts';
+import type { Executor } from '../run/executor.ts';
+import { createLocalExecutor } from '../run/local.ts';
+import type { Artefact } from '../store/model.ts';
+import type { Session } from './session.ts';
+
+export interface OpenPlaces {
+  readonly executors: (name: string) => Executor;
+  readonly fetch: (artefact: Artefact) => Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export interface PlacesOptions {
+  readonly packageRoot: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly signal: AbortSignal;
+  readonly notice: (text: string) => void;
+}
+
+export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'store'>, { packageRoot, env, signal, notice }: PlacesOptions): Promise<OpenPlaces> {
+  const local = createLocalExecutor({ packageRoot, environment: env });
+  let remote: RemotePlaces | null = null;
+  const open = async (): Promise<RemotePlaces> => {
+    if (remote !== null) return remote;
+    const { openRemotePlaces } = await import('../remote/executors.ts');
+    // Nothing runs elsewhere, and yet something may lie there from another run.
+    const hosts = session.hosts.file === null ? await loadHosts(session.graph.root, env) : session.hosts;
+    return (remote ??= openRemotePlaces({ hosts, store: session.store, packageRoot, notice, signal }));
+  };
+  if (namesElsewhere(session.graph)) await open();
+  return {
+    executors(name) {
+      if (name === local.name) return local;
+      const executor = remote?.executor(name) ?? null;
+      if (executor === null) throw unknownHost(name, session.hosts);
+      return executor;
+    },
+    fetch: async artefact => (await open()).fetch(artefact),
+    async close() {
+      await remote?.close();
+    },
+  };
+}

@@ -1,0 +1,52 @@
+/** Where the cells of a graph run: what `--on` says, names that there are, and facts for keys. */
+import { PipeError, InvalidPipeline } from '../diagnostic.ts';
+import type { Diagnostic } from '../diagnostic.ts';
+import type { CellGraph, CellSettings } from '../pipeline/model.ts';
+import { locate } from '../pipeline/positions.ts';
+import { suggestion } from '../pipeline/suggest.ts';
+import type { ElsewhereFacts } from '../plan/manifest.ts';
+import { hostsFileName } from './hosts-file.ts';
+import type { Hosts } from './model.ts';
+
+/** The graph with all its cells placed on one host. */
+export function placedOn(graph: CellGraph, on: string): CellGraph {
+  const placed = new Map<CellSettings, CellSettings>();
+  const settingsOf = (settings: CellSettings): CellSettings => {
+    let other = placed.get(settings);
+    if (other === undefined) placed.set(settings, (other = settings.on === on ? settings : { ...settings, on }));
+    return other;
+  };
+  return { ...graph, cells: graph.cells.map(cell => ({ ...cell, settings: settingsOf(cell.settings) })) };
+}
+
+export const namesElsewhere = (graph: CellGraph): boolean => graph.cells.some(cell => cell.settings.on !== 'local');
+
+/** Throws InvalidPipeline with every `on:` that names no host. */
+export function checkPlaces(graph: CellGraph, hosts: Hosts): void {
+  const wrong = new Map<string, Diagnostic>();
+  for (const cell of graph.cells) {
+    const { on } = cell.settings;
+    const stage = graph.stages[cell.stage]!;
+    if (on === 'local' || hosts.entries.has(on) || wrong.has(`${stage.name} ${on}`)) continue;
+    const position = stage.origin.kind === 'file' ? locate({ ...stage.origin, pointer: `${stage.origin.pointer}/on` }) : null;
+    wrong.set(`${stage.name} ${on}`, { code: 'unknown-host', message: `there is no host \`${on}\``, position, hint: hintFor(on, hosts), related: [] });
+  }
+  if (wrong.size > 0) throw new InvalidPipeline([...wrong.values()]);
+}
+
+export function unknownHost(name: string, hosts: Hosts): PipeError {
+  return new PipeError(`there is no host ${name}`, { exitCode: 2, code: 'unknown-host', hint: hintFor(name, hosts) });
+}
+
+function hintFor(name: string, hosts: Hosts): string {
+  if (hosts.file === null) return `hosts are named in ${hostsFileName}, and there is none: cells run on \`local\`, this machine`;
+  return suggestion(name, ['local', ...hosts.entries.keys()], `${hosts.file} has`) ?? '';
+}
+
+export function factsElsewhere(hosts: Hosts): (on: string) => ElsewhereFacts {
+  return on => {
+    const host = hosts.entries.get(on);
+    if (host === undefined) throw unknownHost(on, hosts);
+    return { name: on, file: hosts.file ?? hostsFileName, backend: host.platform.backend, os: host.platform.os, interpreters: host.interpreters };
+  };
+}

@@ -1,0 +1,248 @@
+/** Jobs on this host, from the agent's side: started at most once each, looked at through their folders. */
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { ownerState, thisProcess } from '../../run/owner.ts';
+import { readProcess } from '../../run/process-table.ts';
+import { endTree } from '../../run/process-tree.ts';
+import { errorCode } from '../../store/file-bytes.ts';
+import type { HostExit, HostJob, JobState, ListedJob } from '../protocol.ts';
+import { allot } from './allot.ts';
+import { claimName, jobNames, jobPaths, readExit, readJob, readJson, retire, writeWhole } from './job-folder.ts';
+import type { JobPaths, SlurmRecord, Supervisor } from './job-folder.ts';
+import { endOf, Slurm } from './slurm.ts';
+
+const retryMs = 200;
+
+export type Started = { readonly attached: boolean; readonly token: string };
+
+export class Jobs {
+  readonly #folder: string;
+  readonly #agent: string;
+  readonly #slurm: Slurm;
+  /** Waiting for resources, or being handed to Slurm, by this agent. */
+  readonly #starting = new Map<string, string>();
+  /** Supervisors that this agent started: their end is heard of at once. */
+  readonly #children = new Set<string>();
+  readonly #lost = new Map<string, Extract<JobState, { state: 'lost' }>>();
+  /** Called when something may have changed. */
+  onChange: () => void = () => undefined;
+
+  constructor(folder: string, agent: string) {
+    this.#folder = folder;
+    this.#agent = agent;
+    this.#slurm = new Slurm(folder, [process.execPath, agent]);
+  }
+
+  paths(name: string): JobPaths {
+    return jobPaths(this.#folder, name);
+  }
+
+  /**
+   * Starts the job, or takes part in the one of its name that is there: running, or done and not yet fetched. `anew`: only
+   * one that still runs counts.
+   */
+  async start(job: HostJob, secrets: Readonly<Record<string, string>>, anew: boolean): Promise<Started> {
+    for (;;) {
+      if (claimName(this.#folder, job)) {
+        this.#begin(job, secrets);
+        return { attached: false, token: job.token };
+      }
+      const paths = this.paths(job.name);
+      const there = readJob(paths);
+      if (there === null) continue;
+      if (there.token === job.token) {
+        // This attempt's own, after the connection was cut.
+        if (!this.#isStarted(paths)) this.#begin(job, secrets);
+        return { attached: false, token: job.token };
+      }
+      const state = await this.state(job.name);
+      const fetched = existsSync(paths.released);
+      const usable = state !== null && (state.state === 'running' || (state.state === 'ended' && state.exit.outcome.ok && !anew && !fetched));
+      // One that waits for an agent that is gone would wait for ever; with Slurm it waits there.
+      const waits = state?.state === 'waiting' && (existsSync(paths.slurm) || this.#starting.has(job.name));
+      if (usable || waits || state === null) return { attached: true, token: there.token };
+      retire(this.#folder, job.name);
+    }
+  }
+
+  #isStarted(paths: JobPaths): boolean {
+    return existsSync(paths.lock) || existsSync(paths.exit) || (readJson<SlurmRecord>(paths.slurm)?.id ?? null) !== null;
+  }
+
+  #begin(job: HostJob, secrets: Readonly<Record<string, string>>): void {
+    if (this.#starting.has(job.name)) return;
+    this.#starting.set(job.name, 'it is being started');
+    void (job.slurm === null ? this.#startHere(job, secrets) : this.#startInSlurm(job))
+      .catch((error: unknown) => this.#endUnstarted(job, error))
+      .finally(() => {
+        this.#starting.delete(job.name);
+        this.onChange();
+      });
+  }
+
+  async #startHere(job: HostJob, secrets: Readonly<Record<string, string>>): Promise<void> {
+    const paths = this.paths(job.name);
+    for (;;) {
+      if (existsSync(paths.cancel)) throw new Cancelled();
+      const allotted = await allot(this.#folder, job);
+      if ('never' in allotted) throw new Error(allotted.never);
+      if ('grant' in allotted) break;
+      this.#starting.set(job.name, allotted.wait);
+      await new Promise<void>(resolve => setTimeout(resolve, retryMs));
+    }
+    const log = openSync(`${paths.folder}/supervisor.log`, 'a', 0o600);
+    const child = spawn(process.execPath, [this.#agent, 'supervise', this.#folder, job.name, 'stdin'], {
+      detached: true, cwd: this.#folder, stdio: [job.secretNames.length > 0 ? 'pipe' : 'ignore', log, log],
+    });
+    closeSync(log);
+    await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(JSON.stringify(secrets));
+    this.#children.add(job.name);
+    child.once('exit', () => {
+      this.#children.delete(job.name);
+      this.onChange();
+    });
+    child.unref();
+    if (child.pid !== undefined && !existsSync(paths.supervisor)) this.#noteChild(job, paths, child.pid);
+  }
+
+  /** So that one that dies before it can say who it is counts as dead. */
+  #noteChild(job: HostJob, paths: JobPaths, pid: number): void {
+    const startTime = readProcess(pid)?.startTime ?? '';
+    const grant = readJson<Supervisor['grant']>(paths.grant) ?? { cpu: 1, gpus: [], memory: null };
+    writeWhole(paths.supervisor, JSON.stringify({ ...thisProcess(), pid, startTime, token: job.token, restart: 0, grant } satisfies Supervisor));
+  }
+
+  async #startInSlurm(job: HostJob): Promise<void> {
+    const paths = this.paths(job.name);
+    const record = readJson<SlurmRecord>(paths.slurm);
+    if (record !== null) {
+      // Submitted by an agent that was cut off before it could write down the number.
+      const id = record.id ?? (await this.#slurm.find(record, job.name));
+      if (id !== null) {
+        writeWhole(paths.slurm, JSON.stringify({ ...record, id }));
+        return;
+      }
+    }
+    await this.#slurm.submit(job);
+  }
+
+  #endUnstarted(job: HostJob, error: unknown): void {
+    const cancelled = error instanceof Cancelled;
+    const full = errorCode(error) === 'ENOSPC';
+    const exit: HostExit = {
+      token: job.token, outputs: null, grant: { cpu: 0, gpus: [], memory: null }, node: hostname(), ranMs: 0,
+      outcome: {
+        ok: false, exitCode: null, signal: null, cpuSeconds: null, peakMemoryBytes: null, gpu: null, cause: cancelled ? 'cancelled' : full ? 'disk-full' : 'internal',
+        message: cancelled ? 'stopped on request, before it had started' : error instanceof Error ? error.message : String(error),
+      },
+    };
+    writeWhole(this.paths(job.name).exit, JSON.stringify(exit));
+  }
+
+  /** Null while nothing can be said for sure. */
+  async state(name: string): Promise<JobState | null> {
+    const paths = this.paths(name);
+    const record = readJson<SlurmRecord>(paths.slurm);
+    const exit = readExit(paths);
+    if (exit !== null && (record === null || !(await this.#isRequeued(record, exit)))) {
+      return { state: 'ended', exit: record === null ? exit : this.#withSlurmsReason(record, exit) };
+    }
+    const supervisor = readJson<Supervisor>(paths.supervisor);
+    const running = supervisor === null ? null : ({ state: 'running', node: supervisor.host, grant: supervisor.grant } as const);
+    if (record !== null) {
+      if (record.id === null) return { state: 'waiting', why: 'it is being submitted' };
+      await this.#slurm.refresh();
+      const judged = this.#slurm.judge(name, record.id, running);
+      return judged?.state === 'lost' ? (readExit(paths) === null ? judged : null) : judged;
+    }
+    if (running === null || supervisor === null) return { state: 'waiting', why: this.#starting.get(name) ?? 'nobody is starting it' };
+    if (ownerState(supervisor) !== 'dead') return running;
+    const late = readExit(paths);
+    if (late !== null) return { state: 'ended', exit: late };
+    return await this.#lostHere(name, supervisor);
+  }
+
+  /** Ends what the dead supervisor has left, once. */
+  async #lostHere(name: string, supervisor: Supervisor): Promise<JobState> {
+    const known = this.#lost.get(supervisor.token);
+    if (known !== undefined) return known;
+    const rebooted = supervisor.bootId !== thisProcess().bootId;
+    const { left } = await endTree({ folder: this.paths(name).work, root: null, seen: new Map() });
+    const lost = {
+      state: 'lost', cause: 'preempted',
+      message: rebooted ? `${supervisor.host} was restarted while it ran` : `the process that watched over it on ${supervisor.host} was killed; what it ran was ended${left.length > 0 ? `, but for ${left.join(', ')}` : ''}`,
+    } as const;
+    this.#lost.set(supervisor.token, lost);
+    return lost;
+  }
+
+  /** Slurm asked it to end and will run it again. */
+  async #isRequeued(record: SlurmRecord, exit: HostExit): Promise<boolean> {
+    if (record.id === null || exit.outcome.cause !== 'preempted') return false;
+    await this.#slurm.refresh();
+    const view = this.#slurm.view(record.id);
+    return view !== null && (view.state === 'PENDING' || view.state.startsWith('REQUEUE') || view.state === 'CONFIGURING');
+  }
+
+  /** The supervisor only saw a signal; Slurm knows what it was for. */
+  #withSlurmsReason(record: SlurmRecord, exit: HostExit): HostExit {
+    if (record.id === null || exit.outcome.cause !== 'preempted') return exit;
+    const view = this.#slurm.view(record.id);
+    const known = view === null ? null : endOf(record.id, view);
+    return known === null ? exit : { ...exit, outcome: { ...exit.outcome, ...known } };
+  }
+
+  /** Asks it to stop, or ends it. False when another cache's driver started it. */
+  async cancel(name: string, owner: string | null, kill: boolean): Promise<boolean> {
+    const paths = this.paths(name);
+    const job = readJob(paths);
+    if (job === null) return true;
+    if (owner !== null && job.owner !== owner) return false;
+    writeFileSync(paths.cancel, kill ? 'kill' : 'ask');
+    const record = readJson<SlurmRecord>(paths.slurm);
+    const supervisor = readJson<Supervisor>(paths.supervisor);
+    if (record !== null) {
+      if (supervisor === null && record.id !== null) {
+        await this.#slurm.cancel([record.id]);
+        if (readJson(paths.supervisor) === null) this.#endUnstarted(job, new Cancelled());
+      }
+    } else if (supervisor !== null && ownerState(supervisor) === 'alive') {
+      try {
+        process.kill(supervisor.pid, kill ? 'SIGUSR2' : 'SIGTERM');
+      } catch {
+        // it has just ended
+      }
+    } else if (supervisor === null && !this.#starting.has(name)) {
+      this.#endUnstarted(job, new Cancelled());
+    }
+    return true;
+  }
+
+  release(name: string, token: string): void {
+    const paths = this.paths(name);
+    if (readJob(paths)?.token === token) writeFileSync(paths.released, '');
+  }
+
+  async list(): Promise<ListedJob[]> {
+    const listed: ListedJob[] = [];
+    for (const name of jobNames(this.#folder)) {
+      const job = readJob(this.paths(name));
+      if (job === null) continue;
+      const state = (await this.state(name)) ?? ({ state: 'waiting', why: 'its end is not clear yet' } as const);
+      const detail = state.state === 'waiting' ? state.why : state.state === 'running' ? `on ${state.node}` : state.state === 'lost' ? state.message : (state.exit.outcome.message ?? 'done');
+      listed.push({ name, cell: job.cell.id, owner: job.owner, ownerText: job.ownerText, token: job.token, state: state.state, detail, released: existsSync(this.paths(name).released) });
+    }
+    return listed;
+  }
+
+  prepare(): void {
+    for (const folder of ['jobs', 'checkpoints', 'batches']) mkdirSync(`${this.#folder}/${folder}`, { recursive: true });
+  }
+}
+
+class Cancelled extends Error {
+  override readonly name = 'Cancelled';
+}

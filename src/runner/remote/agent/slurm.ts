@@ -1,0 +1,191 @@
+/** Submitting to Slurm and asking how jobs stand: one query for all, whatever their number. */
+import { execFile } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { promisify } from 'node:util';
+import { shellQuote } from '../../pipeline/shell-text.ts';
+import type { FailureCause } from '../../store/model.ts';
+import type { HostJob, JobState } from '../protocol.ts';
+import { jobPaths, readJson, writeWhole } from './job-folder.ts';
+import type { SlurmRecord } from './job-folder.ts';
+
+const run = promisify(execFile);
+/** Jobs that arrive within this time and ask for the same become one array. */
+const gatherMs = 100;
+const queryMs = 1000;
+const largestArray = 1000;
+/** A file system between the nodes may show an exit file late. */
+const patienceMs = 15_000;
+
+export interface SlurmView {
+  readonly state: string;
+  readonly reason: string;
+  readonly node: string;
+}
+
+export class Slurm {
+  readonly #folder: string;
+  readonly #program: readonly string[];
+  readonly #waiting = new Map<string, { readonly jobs: HostJob[]; readonly done: ((error: Error | null) => void)[] }>();
+  #views = new Map<string, SlurmView>();
+  #askedAt = 0;
+  #asking: Promise<void> | null = null;
+  /** Why the last query failed, while it fails. */
+  trouble: string | null = null;
+  /** When each job was first seen in a state from which nothing follows. */
+  readonly #overSince = new Map<string, number>();
+
+  /** `program`: node and the agent. */
+  constructor(folder: string, program: readonly string[]) {
+    this.#folder = folder;
+    this.#program = program;
+  }
+
+  /** Resolves when Slurm has the job. */
+  submit(job: HostJob): Promise<void> {
+    const kind = JSON.stringify([job.slurm, job.resources, job.timeoutMs, job.slurm?.array === true ? null : job.name]);
+    return new Promise((resolve, reject) => {
+      let batch = this.#waiting.get(kind);
+      if (batch === undefined) {
+        batch = { jobs: [], done: [] };
+        this.#waiting.set(kind, batch);
+        const own = batch;
+        setTimeout(() => {
+          if (this.#waiting.get(kind) === own) this.#waiting.delete(kind);
+          void this.#send(own.jobs).then(() => null, (error: unknown) => (error instanceof Error ? error : new Error(String(error)))).then(error => own.done.forEach(tell => tell(error)));
+        }, gatherMs);
+      }
+      batch.jobs.push(job);
+      batch.done.push(error => (error === null ? resolve() : reject(error)));
+      if (batch.jobs.length >= largestArray) this.#waiting.delete(kind);
+    });
+  }
+
+  /** The id of a job whose submission was cut short, if Slurm has it. */
+  async find(record: SlurmRecord, name: string): Promise<string | null> {
+    const tasks = readJson<readonly string[]>(join(this.#folder, 'batches', record.batch, 'tasks.json')) ?? [];
+    const index = tasks.indexOf(name);
+    const { stdout } = await run('squeue', ['-h', '-r', '-t', 'all', `--name=pipe-${record.batch}`, '-o', '%F']);
+    const [id] = stdout.split('\n').filter(line => line !== '');
+    return id === undefined || index < 0 ? null : tasks.length === 1 ? id : `${id}_${index}`;
+  }
+
+  async #send(jobs: readonly HostJob[]): Promise<void> {
+    const batch = randomBytes(8).toString('hex');
+    const folder = join(this.#folder, 'batches', batch);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'tasks.json'), JSON.stringify(jobs.map(({ name }) => name)));
+    // Before Slurm has it: whoever comes after a crash finds the submission by its name.
+    for (const { name } of jobs) this.#record(name, { batch, id: null });
+    const script = join(folder, 'job.sh');
+    writeFileSync(script, this.#script(jobs[0]!, batch));
+    const many = jobs.length > 1;
+    const { stdout } = await run('sbatch', [
+      '--parsable', `--job-name=pipe-${batch}`, `--chdir=${this.#folder}`, `--output=${many ? join(folder, 'out-%a') : join(folder, 'out')}`, '--open-mode=append', '--requeue',
+      ...(many ? [`--array=0-${jobs.length - 1}`] : []), ...resourceOptions(jobs[0]!), ...jobs[0]!.slurm!.options, script,
+    ]).catch((error: unknown) => {
+      const { stderr, message } = error as { stderr?: string; message: string };
+      throw new Error(`sbatch refused it: ${(stderr ?? message).trim().replace(/^sbatch: (error: )?/gm, '') || message}`);
+    });
+    const id = stdout.trim().split(';')[0]!;
+    jobs.forEach(({ name }, index) => this.#record(name, { batch, id: many ? `${id}_${index}` : id }));
+  }
+
+  #record(name: string, record: SlurmRecord): void {
+    writeWhole(jobPaths(this.#folder, name).slurm, JSON.stringify(record));
+  }
+
+  #script(job: HostJob, batch: string): string {
+    const { modules, container, setup } = job.slurm!;
+    const program = [...this.#program, 'supervise', this.#folder, '--batch', batch].map(shellQuote).join(' ');
+    return [
+      '#!/bin/sh', ...modules.map(name => `module load ${shellQuote(name)} || exit 1`), ...(setup === null ? [] : [setup]),
+      `exec ${container === null ? '' : `${container} `}${program} "\${SLURM_ARRAY_TASK_ID:-0}"`, '',
+    ].join('\n');
+  }
+
+  /** Ends jobs, running or waiting. */
+  async cancel(ids: readonly string[]): Promise<void> {
+    if (ids.length > 0) await run('scancel', [...ids]).catch(() => undefined);
+  }
+
+  /** One query for all jobs of this user that this program submitted; at most one a second. */
+  async refresh(): Promise<void> {
+    if (performance.now() - this.#askedAt < queryMs) return;
+    this.#asking ??= this.#query().finally(() => void (this.#asking = null));
+    await this.#asking;
+  }
+
+  async #query(): Promise<void> {
+    this.#askedAt = performance.now();
+    try {
+      const { stdout } = await run('squeue', ['-h', '-r', '-t', 'all', '-u', userInfo().username, '-o', '%i|%T|%r|%N|%j'], { maxBuffer: 1 << 28 });
+      const views = new Map<string, SlurmView>();
+      for (const line of stdout.split('\n')) {
+        const [id, state, reason, node, name] = line.split('|');
+        if (id !== undefined && state !== undefined && name?.startsWith('pipe-') === true) views.set(id, { state, reason: reason ?? '', node: node ?? '' });
+      }
+      this.#views = views;
+      this.trouble = null;
+    } catch (error) {
+      // The controller is being restarted, most likely: jobs go on, and so does the asking.
+      this.trouble = error instanceof Error ? error.message.split('\n').at(-1)! : String(error);
+    }
+    this.#askedAt = performance.now();
+  }
+
+  view(id: string): SlurmView | null {
+    return this.#views.get(id) ?? null;
+  }
+
+  /** Of a job without an exit file. Null: nothing can be said yet. */
+  judge(name: string, id: string, running: Extract<JobState, { state: 'running' }> | null): JobState | null {
+    const view = this.view(id);
+    const still = this.trouble !== null || (view !== null && isGoingOn(view.state));
+    if (still) {
+      this.#overSince.delete(name);
+      if (running !== null && (view === null || isRunning(view.state))) return running;
+      return { state: 'waiting', why: this.trouble !== null ? `Slurm does not answer: ${this.trouble}` : `Slurm job ${id}: ${view!.state.toLowerCase()}${view!.reason === 'None' || view!.reason === '' ? '' : ` (${view!.reason})`}` };
+    }
+    const now = performance.now();
+    const since = this.#overSince.get(name);
+    if (since === undefined) {
+      this.#overSince.set(name, now);
+      return null;
+    }
+    const known = view === null ? null : endOf(id, view);
+    // What says by itself how it ended needs no more waiting than one look at the files.
+    if (now - since < (known === null ? patienceMs : 1500)) return null;
+    return { state: 'lost', ...(known ?? { cause: 'internal', message: `Slurm job ${id} is gone and has left no exit file` }) };
+  }
+}
+
+export const isGoingOn = (state: string): boolean => isRunning(state) || ['PENDING', 'CONFIGURING', 'REQUEUED', 'REQUEUE_HOLD', 'REQUEUE_FED', 'RESIZING', 'SPECIAL_EXIT', 'REVOKED'].includes(state);
+const isRunning = (state: string): boolean => ['RUNNING', 'COMPLETING', 'SUSPENDED', 'SIGNALING', 'STAGE_OUT', 'STOPPED'].includes(state);
+
+/** Why Slurm ended it, by the state it shows. */
+export function endOf(id: string, { state, node }: SlurmView): { readonly cause: FailureCause; readonly message: string } | null {
+  const where = node === '' ? '' : ` on ${node}`;
+  switch (state) {
+    case 'TIMEOUT': case 'DEADLINE': return { cause: 'timeout', message: `Slurm job ${id} came to its time limit` };
+    case 'PREEMPTED': return { cause: 'preempted', message: `Slurm job ${id} was preempted` };
+    case 'NODE_FAIL': case 'BOOT_FAIL': return { cause: 'preempted', message: `the node of Slurm job ${id} failed${where}` };
+    case 'OUT_OF_MEMORY': return { cause: 'oom', message: `Slurm job ${id} used more memory than it had${where}` };
+    case 'CANCELLED': return { cause: 'cancelled', message: `Slurm job ${id} was cancelled by somebody else` };
+    default: return null;
+  }
+}
+
+/** What a cell asks for, as sbatch says it. */
+export function resourceOptions({ resources, timeoutMs }: HostJob): string[] {
+  const { cpu, memory, gpu } = resources;
+  const gpus = gpu === 'prefer' ? 1 : Math.ceil(gpu);
+  return [
+    '--ntasks=1', `--cpus-per-task=${Math.max(1, Math.ceil(cpu))}`, ...(memory === null ? [] : [`--mem=${Math.max(1, Math.ceil(memory / 2 ** 20))}M`]),
+    ...(gpus > 0 ? [`--gres=gpu:${gpus}`] : []),
+    // Slurm's limit is a net below the timeout that the supervisor keeps: with room for stopping.
+    ...(timeoutMs === null ? [] : [`--time=${Math.ceil(timeoutMs / 60_000) + 2}`]),
+  ];
+}

@@ -1,0 +1,208 @@
+/**
+ * The process that watches over one job on the host: it runs the stage as the local executor does, and lives on when the
+ * connection, the agent and the driver are gone. What it has to say it writes into the job's folder.
+ */
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import type { Grant, Job, JobOutcome } from '../../run/executor.ts';
+import { createLocalExecutor } from '../../run/local.ts';
+import { thisProcess } from '../../run/owner.ts';
+import { createWorkFolder, outputPaths } from '../../run/work-folder.ts';
+import { errorCode } from '../../store/file-bytes.ts';
+import type { Artefact, Key } from '../../store/model.ts';
+import { PipeError } from '../../diagnostic.ts';
+import type { HostExit, HostJob } from '../protocol.ts';
+import { HostStore } from './host-store.ts';
+import { jobPaths, readExit, readJob, readJson, writeWhole } from './job-folder.ts';
+import type { JobPaths, Supervisor } from './job-folder.ts';
+import { jobInputsHere } from './job-inputs-here.ts';
+import { unseal } from './sealed.ts';
+
+const heartbeatMs = 2000;
+const watchMs = 200;
+/** Room that is given back when the disk is full, so that the end can still be told. */
+const reserveBytes = 64 * 1024;
+
+export interface SuperviseOptions {
+  readonly folder: string;
+  readonly name: string;
+  /** Of the agent's program: the stage worker lies beside it. */
+  readonly programs: string;
+  /** Set where secrets come over stdin. */
+  readonly secretsFromStdin: boolean;
+}
+
+export async function supervise({ folder, name, programs, secretsFromStdin }: SuperviseOptions): Promise<void> {
+  const paths = jobPaths(folder, name);
+  const job = readJob(paths);
+  if (job === null) return;
+  const restart = Number(process.env.SLURM_RESTART_COUNT ?? 0);
+  const grant = readJson<Grant>(paths.grant) ?? slurmGrant(job);
+  const me: Supervisor = { ...thisProcess(), token: job.token, restart, grant };
+  if (!takeLock(paths, me)) return;
+  rmSync(paths.exit, { force: true });
+  const reserve = join(paths.folder, 'reserve');
+  try {
+    writeFileSync(reserve, Buffer.alloc(reserveBytes, 1));
+    writeWhole(paths.supervisor, JSON.stringify(me));
+  } catch (error) {
+    tellEnd(paths, reserve, failedExit(job, grant, error));
+    return;
+  }
+
+  const stop = new AbortController();
+  const kill = new AbortController();
+  let asked = false;
+  let signalled = false;
+  process.on('SIGTERM', () => {
+    signalled ||= !asked && !existsSync(paths.cancel);
+    stop.abort();
+  });
+  process.on('SIGHUP', () => undefined);
+  process.on('SIGUSR2', () => kill.abort());
+  const watcher = setInterval(() => {
+    const how = existsSync(paths.cancel) ? readFileSync(paths.cancel, 'utf8') : null;
+    if (how === null) return;
+    asked = true;
+    if (how === 'kill') kill.abort();
+    else stop.abort();
+  }, watchMs);
+  let beats = 0;
+  const heart = setInterval(() => beat(paths, ++beats), heartbeatMs);
+  beat(paths, beats);
+
+  let exit: HostExit;
+  try {
+    const secret = job.secretNames.length === 0 ? {} : secretsFromStdin ? await readSecrets() : await unseal(paths.folder, job.token, stop.signal);
+    exit = await run({ folder, programs, paths, job, grant, secret }, stop.signal, kill.signal);
+  } catch (error) {
+    exit = failedExit(job, grant, error);
+  }
+  clearInterval(watcher);
+  clearInterval(heart);
+  if (signalled && exit.outcome.cause === 'cancelled') {
+    exit = { ...exit, outcome: { ...exit.outcome, cause: 'preempted', message: `asked to end by SIGTERM on ${hostname()}, not by pipe` } };
+  }
+  tellEnd(paths, reserve, exit);
+}
+
+interface Parts {
+  readonly folder: string;
+  readonly programs: string;
+  readonly paths: JobPaths;
+  readonly job: HostJob;
+  readonly grant: Grant;
+  readonly secret: Readonly<Record<string, string>>;
+}
+
+async function run({ folder, programs, paths, job: asked, grant, secret }: Parts, signal: AbortSignal, kill: AbortSignal): Promise<HostExit> {
+  const store = new HostStore(folder);
+  const { cell } = asked;
+  const executor = createLocalExecutor({
+    packageRoot: programs, environment: withoutSlurmSteps(process.env), worker: join(programs, 'stage-worker.js'), graceMs: asked.graceMs,
+  });
+  const checkpoint = cell.settings.checkpoint ? join(folder, 'checkpoints', asked.name) : null;
+  if (checkpoint !== null) mkdirSync(checkpoint, { recursive: true });
+  createWorkFolder(cell, paths.work);
+  const inputs = jobInputsHere(store, asked);
+  const job: Job = {
+    projectRoot: paths.work, cell, attempt: 0, inputs, folder: paths.work, log: paths.log, checkpoint, grant,
+    timeoutMs: asked.timeoutMs, backend: asked.backend, bundle: asked.bundle === null ? null : store.pathOf(asked.bundle),
+    environment: { plain: asked.plain, secret }, plan: { key: asked.name as Key, mayAttach: false, bring: 'all' },
+  };
+  const started = performance.now();
+  const notices: string[] = [];
+  const outcome = await executor.execute(job, { signal, kill, onEvent: () => undefined, onNotice: text => void notices.push(text) });
+  const ranMs = performance.now() - started;
+  const ended = (result: JobOutcome, outputs: Readonly<Record<string, Artefact>> | null): HostExit => ({
+    token: asked.token, outcome: result, outputs, grant, node: hostname(), ranMs,
+  });
+  const damaged = store.damaged(artefactsOf(asked));
+  if (damaged.length > 0) {
+    return ended({ ...outcome, ok: false, cause: 'damaged-input', message: `the input ${damaged.join(', ')} was changed on ${hostname()} while the stage ran: inputs are read only. It is sent again` }, null);
+  }
+  if (!outcome.ok) return ended(outcome, null);
+  const outputs: Record<string, Artefact> = {};
+  const missing: string[] = [];
+  for (const [name, path] of Object.entries(outputPaths(cell, paths.work))) {
+    const declared = cell.outputs[name]!.path;
+    if (!existsSync(path)) missing.push(`the output ${name} (${declared}) was not written`);
+    else {
+      try {
+        outputs[name] = await store.add(path, basename(declared));
+      } catch (error) {
+        if (!(error instanceof PipeError)) throw error;
+        missing.push(`the output ${name}: ${error.message}`);
+      }
+    }
+  }
+  if (missing.length > 0) return ended({ ...outcome, ok: false, cause: 'missing-output', message: missing.join('; ') }, null);
+  if (checkpoint !== null) rmSync(checkpoint, { recursive: true, force: true });
+  return ended(outcome, outputs);
+}
+
+export function artefactsOf(job: HostJob): Artefact[] {
+  return Object.values(job.inputs).flatMap(input => (input.kind === 'gather' ? input.items.flatMap(({ artefact }) => artefact ?? []) : [input.artefact]));
+}
+
+/** Whoever makes this file first runs the job; after a requeue the later start of the same Slurm job takes it over. */
+function takeLock(paths: JobPaths, me: Supervisor): boolean {
+  try {
+    const descriptor = openSync(paths.lock, 'wx', 0o600);
+    writeSync(descriptor, JSON.stringify(me));
+    closeSync(descriptor);
+    return true;
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+    const holder = readJson<Supervisor>(paths.lock);
+    if (process.env.SLURM_JOB_ID === undefined || holder === null || holder.token !== me.token || holder.restart >= me.restart) return false;
+    writeWhole(paths.lock, JSON.stringify(me));
+    return true;
+  }
+}
+
+function tellEnd(paths: JobPaths, reserve: string, exit: HostExit): void {
+  rmSync(reserve, { force: true });
+  writeWhole(paths.exit, JSON.stringify(exit));
+}
+
+function failedExit(job: HostJob, grant: Grant, error: unknown): HostExit {
+  const full = errorCode(error) === 'ENOSPC' || errorCode(error) === 'EDQUOT';
+  const text = error instanceof Error ? error.message : String(error);
+  const message = full ? `the disk of ${hostname()} is full: ${text}` : `it could not be run on ${hostname()}: ${text}`;
+  return {
+    token: job.token, outputs: null, grant, node: hostname(), ranMs: 0,
+    outcome: { ok: false, exitCode: null, signal: null, cause: full ? 'disk-full' : 'internal', message, cpuSeconds: null, peakMemoryBytes: null, gpu: null },
+  };
+}
+
+/** A heart that cannot write stands still: then the disk is full, and the end will tell. */
+function beat(paths: JobPaths, count: number): void {
+  try {
+    writeWhole(paths.heartbeat, String(count));
+  } catch {
+    // see above
+  }
+}
+
+async function readSecrets(): Promise<Record<string, string>> {
+  let text = '';
+  process.stdin.setEncoding('utf8');
+  for await (const chunk of process.stdin) text += chunk as string;
+  return text === '' ? {} : (JSON.parse(text) as Record<string, string>);
+}
+
+/** What Slurm has given this job. */
+function slurmGrant(job: HostJob): Grant {
+  const { env } = process;
+  const gpus = (env.CUDA_VISIBLE_DEVICES ?? env.SLURM_JOB_GPUS ?? '').split(',').filter(id => id !== '' && id !== 'NoDevFiles');
+  return { cpu: Number(env.SLURM_CPUS_PER_TASK ?? 1), gpus: job.resources.gpu === 0 ? [] : gpus, memory: job.resources.memory };
+}
+
+/** A stage that starts steps of its own is not a step of ours. */
+function withoutSlurmSteps(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => name !== 'PIPE_LIFELINE'));
+}
+
+export const programsFolder = (program: string): string => dirname(program);

@@ -1,0 +1,300 @@
+/**
+ * Runs cells on a host or a cluster. What can be told from here is only what the job's folder there says; so a lost
+ * connection, or a driver that ends, changes nothing about the job.
+ */
+import { closeSync, existsSync, openSync, rmSync, writeSync } from 'node:fs';
+import { hostname, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { PipeError } from '../diagnostic.ts';
+import type { HostSettings } from '../hosts/model.ts';
+import type { ArtefactElsewhere, Executor, Job, JobOutcome } from '../run/executor.ts';
+import { EventReader } from '../run/event-reader.ts';
+import { appendToLog, openLog } from '../run/log-file.ts';
+import { redactor, secretValues } from '../run/redact.ts';
+import { jobFiles, outputPaths } from '../run/work-folder.ts';
+import { removeTree } from '../store/read-only-tree.ts';
+import { sha256 } from '../store/file-bytes.ts';
+import type { Artefact, Digest, FailureCause } from '../store/model.ts';
+import type { Store } from '../store/store.ts';
+import { stageCode } from './code.ts';
+import type { StageCode } from './code.ts';
+import { gatheredShipment, pathShipment, storedShipment } from './describe.ts';
+import type { Shipment } from './describe.ts';
+import type { Host } from './host.ts';
+import { ConnectionLost, HostRefusal } from './link.ts';
+import type { Link } from './link.ts';
+import type { HostExit, HostFacts, HostInput, HostJob, JobState, SlurmRequest } from './protocol.ts';
+import { pull } from './pull.ts';
+import { seal } from './sealed.ts';
+import { ship } from './ship.ts';
+
+export interface RemoteExecutorOptions {
+  readonly host: Host;
+  readonly store: Store;
+  readonly packageRoot: string;
+  readonly graceMs?: number;
+}
+
+type Control = Parameters<Executor['execute']>[1];
+
+/** How long a host may take to confirm that it stopped what it was asked to stop, beyond the stage's own grace. */
+const confirmMs = 15_000;
+
+export function createRemoteExecutor(options: RemoteExecutorOptions): Executor {
+  return {
+    name: options.host.settings.name,
+    slots: options.host.settings.slots,
+    execute: (job, control) => new RemoteRun(options, job, control).run(),
+    close: () => options.host.close(),
+  };
+}
+
+/** Who asks, for the host: the cache, since the next driver of the same cache carries on what this one started. */
+export function cacheOwner(cache: string): { readonly owner: string; readonly ownerText: string } {
+  return { owner: sha256(`${hostname()} ${cache}`).slice(0, 16), ownerText: `${userInfo().username}@${hostname()}:${cache}` };
+}
+
+interface Needed {
+  readonly inputs: Readonly<Record<string, HostInput>>;
+  readonly shipments: ReadonlyMap<Digest, () => Shipment>;
+  readonly code: StageCode | null;
+}
+
+class RemoteRun {
+  readonly #options: RemoteExecutorOptions;
+  readonly #job: Job;
+  readonly #control: Control;
+  readonly #token = randomUUID();
+  readonly #giveUp = new AbortController();
+  readonly #seen = { log: 0, events: 0 };
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #undo: (() => void)[] = [];
+  #link: Link | null = null;
+  #started = false;
+  #told = '';
+
+  constructor(options: RemoteExecutorOptions, job: Job, control: Control) {
+    this.#options = options;
+    this.#job = job;
+    this.#control = control;
+  }
+
+  get #settings(): HostSettings {
+    return this.#options.host.settings;
+  }
+
+  async run(): Promise<JobOutcome> {
+    const { environment, log, folder } = this.#job;
+    const descriptors = { log: openLog(log), events: openSync(jobFiles(folder).events, 'a') };
+    const events = new EventReader(jobFiles(folder).events, redactor(secretValues(Object.keys(environment.secret), environment.secret)), this.#control.onEvent, this.#control.onNotice);
+    this.#listenForStop();
+    try {
+      return await this.#untilEnd(descriptors);
+    } catch (error) {
+      return this.#outcomeOf(error);
+    } finally {
+      for (const timer of this.#timers) clearTimeout(timer);
+      for (const undo of this.#undo) undo();
+      closeSync(descriptors.log);
+      closeSync(descriptors.events);
+      await events.close();
+    }
+  }
+
+  async #untilEnd(descriptors: { readonly log: number; readonly events: number }): Promise<JobOutcome> {
+    const { host } = this.#options;
+    let needed: Needed | null = null;
+    return await host.using(this.#giveUp.signal, async link => {
+      this.#link = link;
+      if (this.#control.signal.aborted && !this.#started) return failed('cancelled', 'stopped on request, before it had started');
+      const facts = await factsOf(link);
+      this.#checkPlatform(facts);
+      needed ??= await this.#needed(facts);
+      await ship(host, link, needed.shipments);
+      const job = this.#hostJob(needed);
+      this.#started = true;
+      const { secret } = this.#job.environment;
+      // Over the connection's pipe only. A cluster's job asks for them when it starts.
+      const secrets = job.slurm === null ? secret : {};
+      const { attached, token } = await link.ask<{ attached: boolean; token: string }>('start', { job, secrets, anew: !this.#job.plan.mayAttach });
+      if (attached) this.#control.onNotice?.(`${this.#job.cell.id}: ${host.settings.name} has it from an earlier start; its result is taken`);
+      if (this.#control.signal.aborted) await this.#cancel(link, this.#control.kill.aborted);
+      const end = await this.#follow(link, job.name, token, descriptors);
+      if (end.state === 'lost') {
+        await link.ask('release', { name: job.name, token });
+        return failed(end.cause, end.message);
+      }
+      const { exit } = end;
+      if (!exit.outcome.ok || exit.outputs === null) appendToLog(this.#job.log, `[pipe] on ${host.settings.name} its folder is ${join(facts.folder, 'jobs', job.name, 'work')}`);
+      const elsewhere = await this.#bring(link, exit);
+      await link.ask('release', { name: job.name, token });
+      return { ...exit.outcome, elsewhere, gpusGiven: exit.grant.gpus.length };
+    });
+  }
+
+  /** Hands on what the job says until it has ended. */
+  #follow(link: Link, name: string, token: string, descriptors: { readonly log: number; readonly events: number }): Promise<Extract<JobState, { state: 'ended' | 'lost' }>> {
+    return new Promise((resolve, reject) => {
+      let answered = false;
+      const off = link.listen(name, (header, payload) => {
+        if (header.stream === 'log' || header.stream === 'events') {
+          for (let done = 0; done < payload.length; ) done += writeSync(descriptors[header.stream], payload, done);
+          this.#seen[header.stream] = (header.offset as number) + payload.length;
+        } else if (typeof header.wants === 'string') {
+          if (answered) return;
+          answered = true;
+          void link.ask('secrets', { name, box: seal(JSON.stringify(this.#job.environment.secret), header.wants) }).catch(() => undefined);
+        } else if (header.state !== undefined) {
+          const state = header.state as JobState;
+          if (state.state === 'ended' || state.state === 'lost') {
+            off();
+            resolve(state);
+          } else this.#tell(state);
+        }
+      });
+      void link.closed.then(error => {
+        off();
+        reject(error);
+      });
+      link.ask('follow', { name, token, ...this.#seen }).catch(reject);
+    });
+  }
+
+  #tell(state: Extract<JobState, { state: 'waiting' | 'running' }>): void {
+    const text = state.state === 'waiting' ? `waiting on ${this.#settings.name}: ${state.why}` : `running on ${state.node}`;
+    if (text === this.#told) return;
+    this.#told = text;
+    if (state.state === 'waiting') this.#control.onEvent({ note: text });
+  }
+
+  /** Outputs come into the work folder, where those of a local job are; large ones that nobody asked for stay. */
+  async #bring(link: Link, { outputs }: HostExit): Promise<Record<string, ArtefactElsewhere>> {
+    const elsewhere: Record<string, ArtefactElsewhere> = {};
+    const { bring } = this.#job.plan;
+    const paths = outputPaths(this.#job.cell, this.#job.folder);
+    for (const [name, artefact] of Object.entries(outputs ?? {})) {
+      const wanted = bring === 'all' || bring.has(name) || this.#job.cell.outputs[name]?.kind === 'metrics' || artefact.size <= this.#settings.pullBytes;
+      const path = paths[name];
+      if (path === undefined) continue;
+      if (existsSync(path)) removeTree(path);
+      if (wanted) await pull(link, artefact, path);
+      else elsewhere[name] = { artefact, host: this.#settings.name };
+    }
+    return elsewhere;
+  }
+
+  async #needed(facts: HostFacts): Promise<Needed> {
+    const { store, packageRoot } = this.#options;
+    const { cell, inputs, bundle, projectRoot } = this.#job;
+    const shipments = new Map<Digest, () => Shipment>();
+    const stored = (artefact: Artefact): Artefact => {
+      shipments.set(artefact.digest, () => {
+        if (store.artefacts.present(artefact) === 'here') return storedShipment(store, artefact);
+        store.artefacts.forgetElsewhere(artefact.digest, this.#settings.name);
+        throw new PipeError(`${artefact.name}, an input, is neither here nor on ${this.#settings.name} any more`, { exitCode: 1, code: 'input-gone', hint: 'run again: it is made anew' });
+      });
+      return artefact;
+    };
+    const shipped = (shipment: Shipment): Artefact => {
+      shipments.set(shipment.artefact.digest, () => shipment);
+      return shipment.artefact;
+    };
+    const hostInput = (name: string): HostInput => {
+      const input = inputs[name]!;
+      switch (input.kind) {
+        case 'artefact': return { kind: 'artefact', artefact: stored(input.artefact) };
+        case 'gather': return { kind: 'gather', items: input.items.map(({ point, cell: id, artefact, status }) => ({ point, cell: id, artefact: artefact === null ? null : stored(artefact), status })) };
+        case 'path': return { kind: 'path', artefact: shipped(pathShipment(store, input.path)) };
+        case 'glob': {
+          const places = input.paths.map((path, index) => (path.startsWith(`${projectRoot}/`) ? path.slice(projectRoot.length + 1) : `outside/${index}/${path.split('/').at(-1)!}`));
+          return { kind: 'glob', artefact: shipped(gatheredShipment(store, 'files', new Map(places.map((place, index) => [place, input.paths[index]!])))), paths: places };
+        }
+      }
+    };
+    const hostInputs = Object.fromEntries(Object.keys(inputs).map(name => [name, hostInput(name)]));
+    const code = cell.action.kind !== 'module' || bundle === null ? null : await stageCode(bundle, cell.action.file, {
+      store, projectRoot, packageRoot, placeThere: ({ digest, name }) => join(facts.folder, 'store', 'artefacts', digest, name),
+    });
+    for (const shipment of code?.shipments ?? []) shipped(shipment);
+    return { inputs: hostInputs, shipments, code };
+  }
+
+  #hostJob({ inputs, code }: Needed): HostJob {
+    const { cell, grant, plan, timeoutMs, backend, environment } = this.#job;
+    const { slots, resources } = this.#settings;
+    return {
+      name: plan.key, token: this.#token, ...cacheOwner(this.#options.store.cache), cell, inputs, timeoutMs, backend, bundle: code?.bundle ?? null,
+      trees: (code?.shipments ?? []).map(({ artefact }) => artefact), resources: { ...cell.settings.resources, cpu: grant.cpu, memory: grant.memory },
+      plain: environment.plain, secretNames: Object.keys(environment.secret), graceMs: this.#options.graceMs ?? 30_000, slots, named: resources, slurm: this.#slurm(),
+    };
+  }
+
+  #slurm(): SlurmRequest | null {
+    const { slurm, setup } = this.#settings;
+    if (slurm === null) return null;
+    const named = (option: string, value: string | null): string[] => (value === null ? [] : [`--${option}=${value}`]);
+    return {
+      options: [...named('partition', slurm.partition), ...named('account', slurm.account), ...named('qos', slurm.qos), ...slurm.options],
+      modules: slurm.modules, container: slurm.container, setup, array: slurm.array,
+    };
+  }
+
+  #checkPlatform({ os }: HostFacts): void {
+    const declared = this.#settings.platform.os;
+    if (declared !== null && declared !== os) {
+      throw new PipeError(`the hosts file says that ${this.#settings.name} is ${declared}, and it is ${os}`, { exitCode: 3, code: 'platform-differs', hint: `write \`platform: { os: ${os} }\`` });
+    }
+  }
+
+  #listenForStop(): void {
+    const { signal, kill } = this.#control;
+    this.#on(signal, () => this.#stop(false, (this.#options.graceMs ?? 30_000) + confirmMs));
+    this.#on(kill, () => this.#stop(true, confirmMs));
+  }
+
+  #stop(kill: boolean, patienceMs: number): void {
+    this.#timers.push(setTimeout(() => this.#giveUp.abort(), patienceMs));
+    if (this.#link?.alive === true && this.#started) void this.#cancel(this.#link, kill).catch(() => undefined);
+    else if (!this.#started) this.#giveUp.abort();
+  }
+
+  async #cancel(link: Link, kill: boolean): Promise<void> {
+    const { owner } = cacheOwner(this.#options.store.cache);
+    const ours = await link.ask<boolean>('cancel', { name: this.#job.plan.key, owner, kill });
+    // It belongs to another cache's run: that one goes on, and this one stops looking.
+    if (!ours) this.#giveUp.abort();
+  }
+
+  #on(signal: AbortSignal, act: () => void): void {
+    if (signal.aborted) return act();
+    signal.addEventListener('abort', act, { once: true });
+    this.#undo.push(() => signal.removeEventListener('abort', act));
+  }
+
+  #outcomeOf(error: unknown): JobOutcome {
+    const { name } = this.#settings;
+    const text = error instanceof Error ? error.message : String(error);
+    if (this.#control.signal.aborted && (this.#giveUp.signal.aborted || error instanceof ConnectionLost)) {
+      return failed('cancelled', this.#started ? `${name} did not confirm that it stopped it: \`pipe stop --on ${name}\` looks again` : 'stopped on request, before it had started');
+    }
+    if (error instanceof HostRefusal) {
+      const full = error.code === 'ENOSPC' || error.code === 'EDQUOT';
+      return failed(full ? 'disk-full' : 'internal', full ? `the disk of ${name} is full: ${text}` : `${name}: ${text}`);
+    }
+    if (error instanceof PipeError) return failed(error.code === 'disk-full' ? 'disk-full' : 'internal', `${text}${error.hint === null ? '' : ` (${error.hint})`}`);
+    return failed('internal', `${name}: ${text}`);
+  }
+}
+
+const known = new WeakMap<Link, Promise<HostFacts>>();
+
+export function factsOf(link: Link): Promise<HostFacts> {
+  let facts = known.get(link);
+  if (facts === undefined) known.set(link, (facts = link.ask<HostFacts>('facts')));
+  return facts;
+}
+
+function failed(cause: FailureCause, message: string): JobOutcome {
+  return { ok: false, exitCode: null, signal: null, cause, message, cpuSeconds: null, peakMemoryBytes: null, gpu: null };
+}

@@ -1,0 +1,46 @@
+/** How a command gets to a host: through the system's ssh, or, for a cluster whose commands are here, as a child process. */
+import { spawn } from 'node:child_process';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import type { HostSettings } from '../hosts/model.ts';
+import { shellQuote } from '../pipeline/shell-text.ts';
+
+/** Starts `sh -c SCRIPT pipe WORDS…` there. */
+export function startThere(host: HostSettings, script: string, words: readonly string[]): ChildProcessWithoutNullStreams {
+  const [program, ...args] = commandThere(host, script, words);
+  // A group of its own: Ctrl-C is for this process to act on, and jobs are stopped through the connection.
+  return spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+}
+
+function commandThere({ place }: HostSettings, script: string, words: readonly string[]): string[] {
+  const command = ['/bin/sh', '-c', script, 'pipe', ...words];
+  if (place.kind === 'here') return command;
+  const options = {
+    BatchMode: 'yes', ConnectTimeout: '10', ServerAliveInterval: '5', ServerAliveCountMax: '3', ...place.options,
+  };
+  return [
+    'ssh', '-T', ...(place.port === null ? [] : ['-p', String(place.port)]), ...(place.key === null ? [] : ['-i', place.key]), ...(place.jump === null ? [] : ['-J', place.jump]),
+    ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]), place.destination, `exec ${command.map(shellQuote).join(' ')}`,
+  ];
+}
+
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs it to its end, with a file as its input where one is given. */
+export async function runThere(host: HostSettings, script: string, words: readonly string[], input: string | null = null): Promise<Finished> {
+  const child = startThere(host, script, words);
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const ended = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
+  child.stdin.on('error', () => undefined);
+  if (input === null) child.stdin.end();
+  else await pipeline(createReadStream(input, { highWaterMark: 1 << 20 }), child.stdin).catch(() => undefined);
+  return { code: await ended, stdout, stderr };
+}
