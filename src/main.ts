@@ -49,6 +49,10 @@ const studyCommands: readonly CommandEntry[] = [
     name: 'model', summary: 'parameters and costs of a model size', group,
     load: async () => forStudy((await import('./study/commands/model.ts')).modelCommand),
   },
+  {
+    name: 'weights', summary: "read and write weights as OpenAI's and Hugging Face's CLIP keep them", group,
+    load: async () => forStudy((await import('./study/commands/weights.ts')).weightsCommand),
+  },
 ];
 
 const commands = [...runnerCommands, ...studyCommands];

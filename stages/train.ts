@@ -73,7 +73,12 @@ export const stage = defineStage({
       path: ['evaluateEvery'],
       message: 'keep: best needs validation',
     }),
-  inputs: { images: 'folder', tokens: 'folder' },
+  inputs: {
+    images: 'folder',
+    tokens: 'folder',
+    /** Weights to start from, in place of random ones: a model folder, or one of Hugging Face's. */
+    weights: 'folder?',
+  },
   outputs: { model: 'folder', metrics: 'metrics' },
   async run({ params, inputs, outputs, report, signal, checkpoint, resources, backend: choice }) {
     const { metricLines } = await import('../src/study/metric-lines.ts');
@@ -82,6 +87,7 @@ export const stage = defineStage({
     const { defaultLearningRate, stepsFor } = await import('../src/study/nn/budget.ts');
     const { openBackend } = await import('../src/study/nn/choose-backend.ts');
     const { drawRows, PairedDataError, rowsOfSplit } = await import('../src/study/nn/data.ts');
+    const { startingWeights } = await import('../src/study/nn/layouts/foreign-weights.ts');
     const { saveModel } = await import('../src/study/nn/model-folder.ts');
     const { flopsPerMac, modelSize } = await import('../src/study/nn/model-size.ts');
     const { train } = await import('../src/study/nn/training.ts');
@@ -107,6 +113,8 @@ export const stage = defineStage({
       const validation = drawRows(rowsOfSplit(images, tokens, 'validation'), params.validationPool, 'validation');
       const counts = modelSize(config);
 
+      const start = inputs.weights === undefined ? null : await startingWeights(inputs.weights, config);
+
       const backend = await openBackend(choice, { threads: resources.cpu, gpus: resources.gpus, note: report.note });
       report.platform({ backend: backend.label, threads: backend.threads, device: backend.device });
       report.note(
@@ -115,7 +123,7 @@ export const stage = defineStage({
       const result = await train(
         backend,
         config,
-        { images, tokens, train: rows, validation },
+        { images, tokens, train: rows, validation, ...(start === null ? {} : { start }) },
         {
           steps,
           batch,

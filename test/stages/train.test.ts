@@ -7,7 +7,7 @@ import { loadModel } from '../../src/study/nn/model-folder.ts';
 import { stage } from '../../stages/train.ts';
 import { outputs, readLines, recordingReport, surroundings, tinyFolders } from './training-rig.ts';
 
-let inputs: { images: string; tokens: string };
+let inputs: Awaited<ReturnType<typeof tinyFolders>>;
 beforeAll(async () => {
   inputs = await tinyFolders();
 });
@@ -16,15 +16,16 @@ interface Options {
   readonly signal?: AbortSignal;
   readonly checkpoint?: string;
   readonly stopAt?: () => void;
+  readonly weights?: string;
 }
 
-async function run(params: Readonly<Record<string, unknown>>, { signal, checkpoint, stopAt }: Options = {}) {
+async function run(params: Readonly<Record<string, unknown>>, { signal, checkpoint, stopAt, weights }: Options = {}) {
   const { folder, file } = outputs();
   const { report, told } = recordingReport();
   const progress = report.progress;
   await stage.run({
     params: stage.params.parse(params),
-    inputs,
+    inputs: { ...inputs, weights },
     outputs: { model: folder, metrics: file },
     report: { ...report, progress: (...told) => (progress(...told), stopAt?.()) },
     ...surroundings(signal),
@@ -70,6 +71,16 @@ describe('the stage train', () => {
   it('takes fewer unique pairs when asked to', async () => {
     const { folder } = await run({ size: 'd16l1', epochs: 3, unique: 32, batch: 16 });
     expect((await loadModel(folder)).training).toMatchObject({ steps: 6, unique_pairs: 32 });
+  });
+
+  it('starts from given weights, and refuses those of another shape by name', async () => {
+    const first = await run({ size: 'd16l1', pairs: 640, batch: 16, learningRate: 3e-3 });
+    const loss = (of: { file: string }): number => readLines(of.file).find(({ metric }) => metric === 'loss')!.value;
+    const again = await run({ size: 'd16l1', pairs: 16, batch: 16 }, { weights: first.folder });
+    expect(loss(again)).toBeLessThan(loss(first) / 2);
+    await expect(run({ size: 'd24l1', pairs: 16, batch: 16 }, { weights: first.folder })).rejects.toThrow(
+      "image.patch.weight has shape [192, 16], the model's is [192, 24]",
+    );
   });
 
   it.each([

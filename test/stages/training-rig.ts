@@ -8,7 +8,7 @@ import type { Report } from '../../src/stage.ts';
 import { tinyData } from '../study/nn/rig.ts';
 
 /** Folders `images` and `tokens` as `preprocess` and `tokenize` write them, of 16 × 16 pixels and eight tokens. */
-export async function tinyFolders(): Promise<{ images: string; tokens: string }> {
+export async function tinyFolders(): Promise<{ images: string; tokens: string; weights: string | undefined }> {
   const root = mkdtempSync(join(tmpdir(), 'stages-'));
   const folders = { images: join(root, 'images'), tokens: join(root, 'tokens') };
   mkdirSync(folders.images);
@@ -24,7 +24,7 @@ export async function tinyFolders(): Promise<{ images: string; tokens: string }>
   }
   await writer.finish();
   await writeTokens(folders.tokens, { ids: tokens.ids, lengths: tokens.lengths }, { size: 40, pad: 0, start: 38, end: 39, unknown: 1 }, 8);
-  return folders;
+  return { ...folders, weights: undefined };
 }
 
 export interface Told {

@@ -20,7 +20,23 @@ export interface TrainingFacts {
   readonly learning_rate: number;
   readonly weight_decay: number;
   readonly seed: number;
+  /** Where weights that were not trained here came from: an imported file. */
+  readonly imported_from?: string;
 }
+
+/** Facts of a model that was not trained here. */
+export const untrained = (source: string): TrainingFacts => ({
+  steps: 0,
+  kept_step: 0,
+  batch: 0,
+  pairs_seen: 0,
+  unique_pairs: 0,
+  flops: 0,
+  learning_rate: 0,
+  weight_decay: 0,
+  seed: 0,
+  imported_from: source,
+});
 
 export interface SavedModel {
   readonly config: ModelConfig;

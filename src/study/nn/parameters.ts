@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { randomOf } from '../data/random.ts';
 import { elements } from './kernels.ts';
 import type { ModelConfig, Sharing } from './model-config.ts';
@@ -129,4 +130,11 @@ export function initialWeights(parameters: readonly Parameter[], seed: number): 
       return [name, values];
     }),
   );
+}
+
+/** SHA-256 over names and values. */
+export function digestOfWeights(weights: Weights): string {
+  const hash = createHash('sha256');
+  for (const [name, values] of weights) hash.update(name).update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return hash.digest('hex');
 }

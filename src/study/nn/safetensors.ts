@@ -1,5 +1,5 @@
 import { open, readFile, rename } from 'node:fs/promises';
-import { bytesToFloats, floatBytes } from './float-bytes.ts';
+import { bytesToFloats, floatBytes, fromDouble, fromHalf, fromTruncated } from './float-bytes.ts';
 import { elements } from './kernels.ts';
 
 export interface SafeTensor {
@@ -53,7 +53,7 @@ export async function writeSafeTensors(path: string, { tensors, metadata }: Safe
   await rename(part, path);
 }
 
-/** Reads a whole safetensors file of 32-bit floats. @throws SafeTensorsError naming the file and what is wrong with it. */
+/** Reads a whole safetensors file; 16-bit floats of either kind and 64-bit ones become 32-bit. @throws SafeTensorsError naming the file and what is wrong with it. */
 export async function readSafeTensors(path: string): Promise<SafeTensors> {
   const bytes = await readFile(path);
   const fail = (what: string): never => {
@@ -76,14 +76,26 @@ export async function readSafeTensors(path: string): Promise<SafeTensors> {
       continue;
     }
     const { dtype, shape, data_offsets: offsets } = entry as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
-    if (dtype !== 'F32') fail(`the tensor "${name}" is ${String(dtype)}; only F32 can be read`);
+    const reader = typeof dtype === 'string' ? floatReaders[dtype] : undefined;
+    if (reader === undefined) {
+      // OpenAI's files hold three whole numbers, and older ones of Hugging Face lists of positions: neither is a weight.
+      if (dtype === 'I64' || dtype === 'I32') continue;
+      return fail(`the tensor "${name}" is ${String(dtype)}; ${Object.keys(floatReaders).join(', ')} can be read`);
+    }
     if (!isCounts(shape) || !isCounts(offsets) || offsets.length !== 2) return fail(`the entry of "${name}" is malformed`);
     const [begin, end] = [8 + headerLength + offsets[0]!, 8 + headerLength + offsets[1]!];
-    if (end > bytes.length || end - begin !== 4 * elements(shape)) fail(`the values of "${name}" are cut short`);
-    tensors.set(name, { shape, values: bytesToFloats(bytes.subarray(begin, end)) });
+    if (end > bytes.length || end - begin !== reader.bytes * elements(shape)) fail(`the values of "${name}" are cut short`);
+    tensors.set(name, { shape, values: reader.read(bytes.subarray(begin, end)) });
   }
   return { tensors, metadata };
 }
+
+const floatReaders: Readonly<Record<string, { readonly bytes: number; read(bytes: Buffer): Float32Array }>> = {
+  F32: { bytes: 4, read: bytesToFloats },
+  F16: { bytes: 2, read: fromHalf },
+  BF16: { bytes: 2, read: fromTruncated },
+  F64: { bytes: 8, read: fromDouble },
+};
 
 const isCounts = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);

@@ -9,7 +9,8 @@ import type { Best, MetricRow } from './checkpoint.ts';
 import { loadCheckpoint, runIdentity, saveCheckpoint } from './checkpoint.ts';
 import { embedder } from './embed.ts';
 import type { ModelConfig } from './model-config.ts';
-import { initialWeights, parametersOf } from './parameters.ts';
+import { digestOfWeights, initialWeights, parametersOf } from './parameters.ts';
+import type { Weights } from './parameters.ts';
 import { cosineRate } from './schedule.ts';
 import { startingState, trainStep, weightsIn } from './train-step.ts';
 import type { OptimiserSettings } from './train-step.ts';
@@ -36,6 +37,8 @@ export interface TrainingData {
   readonly train: ArrayLike<number>;
   /** Rows of the fixed validation pool. */
   readonly validation: ArrayLike<number>;
+  /** Weights to start from; random ones by seed where there are none. */
+  readonly start?: Weights;
 }
 
 /** What the loop tells while it runs, and when it must stop. */
@@ -85,14 +88,21 @@ export async function train(
 ): Promise<TrainingResult> {
   const { steps, batch, seed } = settings;
   const parameters = parametersOf(config);
-  const identity = runIdentity(config, [settings, Array.from(data.train), Array.from(data.validation), backend.label, backend.threads]);
+  const identity = runIdentity(config, [
+    settings,
+    Array.from(data.train),
+    Array.from(data.validation),
+    backend.label,
+    backend.threads,
+    ...(data.start === undefined ? [] : [digestOfWeights(data.start)]),
+  ]);
   const saved = watch.checkpoint === null ? null : await loadCheckpoint(watch.checkpoint, identity, parameters, watch.note);
   if (saved !== null) watch.note(`going on after step ${saved.step} of ${steps}`);
   const rows: MetricRow[] = [...(saved?.rows ?? [])];
   let best: Best | null = saved?.best ?? null;
   let savedStep = saved?.step ?? null;
 
-  const step = trainStep(backend, config, batch, settings.optimiser, saved?.state ?? startingState(initialWeights(parameters, seed)));
+  const step = trainStep(backend, config, batch, settings.optimiser, saved?.state ?? startingState(data.start ?? initialWeights(parameters, seed)));
   const validates = settings.evaluateEvery > 0 && data.validation.length > 1;
   const validation = validates
     ? embedder(backend, config, initialWeights(parameters, seed), data.images, data.tokens, Math.min(batch, data.validation.length))

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { ImageSource, TokenSource } from '../../../src/study/nn/batches.ts';
 import type { TrainingData, TrainingSettings, TrainingWatch } from '../../../src/study/nn/training.ts';
 import { modelConfig } from '../../../src/study/nn/model-config.ts';
@@ -60,11 +59,7 @@ export const tinySettings: TrainingSettings = {
 };
 
 /** All weights as text: comparing that is far quicker than comparing arrays. */
-export const digestOf = (weights: ReadonlyMap<string, Float32Array>): string => {
-  const hash = createHash('sha256');
-  for (const [name, values] of weights) hash.update(name).update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-  return hash.digest('hex');
-};
+export { digestOfWeights as digestOf } from '../../../src/study/nn/parameters.ts';
 
 /** A watch that keeps what it is told. */
 export function recordingWatch(options: Partial<Pick<TrainingWatch, 'signal' | 'checkpoint' | 'checkpointEvery'>> = {}): TrainingWatch & {
