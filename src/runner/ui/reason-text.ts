@@ -19,7 +19,7 @@ export function reasonText(reason: Reason, context: ReasonContext): string {
     case 'never-run':
       return 'never run with these settings';
     case 'part-changed':
-      return `${partName(reason.part)} changed: ${changeText(reason.before, reason.after)}${places(reason.origins, context)}`;
+      return `${partName(reason.part)} changed: ${partChange(reason)}${places(reason.origins, context)}`;
     case 'part-added':
       return `${partName(reason.part)} is new: ${valueText(reason.after)}${places(reason.origins, context)}`;
     case 'part-removed':
@@ -47,7 +47,7 @@ export function reasonText(reason: Reason, context: ReasonContext): string {
     case 'always':
       return 'always runs';
     case 'ignored':
-      return `${partName(reason.part)} changed and is left out of the key: ${changeText(reason.before, reason.after)}`;
+      return `${partName(reason.part)} changed and is left out of the key: ${partChange(reason)}`;
   }
 }
 
@@ -55,6 +55,18 @@ export function reasonText(reason: Reason, context: ReasonContext): string {
 function partName(part: string): string {
   const known: Readonly<Record<string, string>> = { run: 'the command', code: 'the code', out: 'the declared outputs', uses: 'the stage' };
   return known[part] ?? part;
+}
+
+/** A variable of the environment that is null is not set. */
+function partChange({ part, before, after }: { readonly part: string; readonly before: Json; readonly after: Json }): string {
+  const shown = (value: Json): Json => (value === null && part.startsWith('env.') ? 'not set' : value);
+  return changeText(shown(before), shown(after));
+}
+
+/** What differs from another result, where a reason says what is stale. */
+export function differenceText(reason: Reason, context: ReasonContext): string {
+  if (reason.kind !== 'upstream') return reasonText(reason, context);
+  return `input ${reason.input}, another result of ${context.graph.cells[reason.cell]?.id ?? `cell ${reason.cell}`}`;
 }
 
 const longest = 60;

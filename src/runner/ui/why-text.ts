@@ -1,7 +1,7 @@
 /** `pipe why`: the tree of reasons of one cell, each cause under what it causes. */
 import type { Explanation } from '../plan/model.ts';
 import { formatEstimate } from './format.ts';
-import { reasonText } from './reason-text.ts';
+import { differenceText, reasonText } from './reason-text.ts';
 import type { ReasonContext } from './reason-text.ts';
 import { printable } from '../run/log-file.ts';
 import type { Style } from './style.ts';
@@ -15,7 +15,7 @@ export function whyText(explanation: Explanation, state: string, context: Reason
   if (explanation.nearest !== null) {
     const { attempt, cell, differences } = explanation.nearest;
     lines.push(`nearest cached: ${cell} (attempt ${attempt})${differences.length === 0 ? '' : ', which differs in'}`);
-    lines.push(...differences.slice(0, 8).map(reason => `    ${reasonText(reason, context)}`));
+    lines.push(...differences.slice(0, 8).map(reason => `    ${differenceText(reason, context)}`));
     if (differences.length > 8) lines.push(`    … and ${differences.length - 8} more`);
   }
   if (explanation.estimateMs !== null && state !== 'fresh') lines.push(`to run it takes about ${formatEstimate(explanation.estimateMs)} (from history)`);
