@@ -4,7 +4,7 @@
  */
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Grant, Job, JobOutcome } from '../../run/executor.ts';
 import { createLocalExecutor } from '../../run/local.ts';
 import { thisProcess } from '../../run/owner.ts';
@@ -100,7 +100,7 @@ async function run({ folder, programs, paths, job: asked, grant, secret }: Parts
   const store = new HostStore(folder);
   const { cell } = asked;
   const executor = createLocalExecutor({
-    packageRoot: programs, environment: withoutSlurmSteps(process.env), worker: join(programs, 'stage-worker.js'), graceMs: asked.graceMs,
+    packageRoot: programs, environment: process.env, worker: join(programs, 'stage-worker.js'), graceMs: asked.graceMs,
   });
   const checkpoint = cell.settings.checkpoint ? join(folder, 'checkpoints', asked.name) : null;
   if (checkpoint !== null) mkdirSync(checkpoint, { recursive: true });
@@ -109,7 +109,7 @@ async function run({ folder, programs, paths, job: asked, grant, secret }: Parts
   const job: Job = {
     projectRoot: paths.work, cell, attempt: 0, inputs, folder: paths.work, log: paths.log, checkpoint, grant,
     timeoutMs: asked.timeoutMs, backend: asked.backend, bundle: asked.bundle === null ? null : store.pathOf(asked.bundle),
-    environment: { plain: asked.plain, secret }, plan: { key: asked.name as Key, mayAttach: false, bring: 'all' },
+    environment: { plain: { ...slurmVariables(process.env), ...asked.plain }, secret }, plan: { key: asked.name as Key, mayAttach: false, bring: 'all' },
   };
   const started = performance.now();
   const notices: string[] = [];
@@ -200,9 +200,7 @@ function slurmGrant(job: HostJob): Grant {
   return { cpu: Number(env.SLURM_CPUS_PER_TASK ?? 1), gpus: job.resources.gpu === 0 ? [] : gpus, memory: job.resources.memory };
 }
 
-/** A stage that starts steps of its own is not a step of ours. */
-function withoutSlurmSteps(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => name !== 'PIPE_LIFELINE'));
+/** A stage in a cluster may start steps of its own, and sees what it was given. */
+function slurmVariables(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (name.startsWith('SLURM') && value !== undefined ? [[name, value] as const] : [])));
 }
-
-export const programsFolder = (program: string): string => dirname(program);
