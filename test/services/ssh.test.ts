@@ -1,3 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeWith } from './rig/daemon.ts';
 import { startSshSite } from './rig/ssh-project.ts';
@@ -42,4 +46,129 @@ stages:
       project.remove();
     }
   });
+
+  it('runs a typed stage there, with its packages, native ones too, and the files beside its modules', () => {
+    const project = site.project(`
+stages:
+  draw:
+    uses: draw
+    on: box
+    with: { width: 7 }
+`, {
+      'stages/draw.ts': `
+import { readFileSync } from 'node:fs';
+import sharp from 'sharp';
+import { z } from 'zod';
+import { defineStage } from 'xfolds/stage';
+import { colour } from './lib/colour.ts';
+export const stage = defineStage({
+  summary: 'Draws.', params: z.strictObject({ width: z.int() }), inputs: {}, outputs: { image: 'file', about: 'folder' },
+  async run({ params, outputs, report }) {
+    const image = await sharp({ create: { width: params.width, height: 2, channels: 3, background: colour() } }).png().toBuffer();
+    const { width } = await sharp(image).metadata();
+    report.metric('width', width);
+    await sharp(image).png().toFile(outputs.image);
+    const { writeFileSync } = await import('node:fs');
+    writeFileSync(outputs.about + '/where', import.meta.url + process.env.PIPE_FOLDER);
+  },
 });
+`,
+      'stages/lib/colour.ts': `
+import { readFileSync } from 'node:fs';
+export const colour = () => JSON.parse(readFileSync(new URL('./colour.json', import.meta.url), 'utf8')).colour;
+`,
+      'stages/lib/colour.json': '{"colour":"#ff0000"}',
+    });
+    try {
+      symlinkSync(fileURLToPath(new URL('../../node_modules', import.meta.url)), project.path('node_modules'));
+      const { stdout, stderr } = project.pipe(['run', '--json']);
+      expect(stdout + stderr).toContain('"ran":1');
+      expect(project.read('cache/out/p/draw/about/where')).toContain(site.folder);
+      // The code changes and the packages do not: only the code goes over the wire.
+      const before = treeSize(join(site.folder, 'store', 'blobs'));
+      project.write('stages/lib/colour.json', '{"colour":"#00ff00"}');
+      expect(project.pipe(['run', '--json']).stdout).toContain('"ran":1');
+      expect(treeSize(join(site.folder, 'store', 'blobs')) - before).toBeLessThan(1 << 20);
+    } finally {
+      project.remove();
+    }
+  });
+
+  it('leaves a large output there until somebody needs it', () => {
+    const project = site.project(`
+stages:
+  make:
+    on: box
+    run: head -c 300000 /dev/zero > \${out.big}; echo small > \${out.small}
+    out: { big: big.bin, small: small.txt }
+  there:
+    on: box
+    in: { big: make.big }
+    run: wc -c < \${in.big} > \${out.size}
+    out: { size: size.txt }
+  here:
+    in: { big: make.big, size: there.size }
+    run: wc -c < \${in.big} > \${out.size}
+    out: { size: size.txt }
+`, {}, 'pull: 100K');
+    try {
+      expect(project.pipe(['run', 'there', '--json']).stdout).toContain('"ran":2');
+      expect(existsSync(project.path('cache/out/p/make/small'))).toBe(true);
+      expect(existsSync(project.path('cache/out/p/make/big'))).toBe(false);
+      expect(project.pipe(['status', 'there', '--check']).code).toBe(0);
+      const got = project.pipe(['get', 'make.big', 'big.copy']);
+      expect(got.stderr + got.stdout).toContain('big.copy');
+      expect(statSync(project.path('big.copy')).size).toBe(300000);
+      expect(project.pipe(['run', '--json']).stdout).toContain('"ran":1');
+      expect(project.read('cache/out/p/here/size').trim()).toBe('300000');
+    } finally {
+      project.remove();
+    }
+  });
+
+  it('gives a stage its secret, and nobody else: no file there or here, log or database holds it', () => {
+    const secret = 'tr0ub4dor-and-3';
+    const project = site.project(`
+stages:
+  make:
+    on: box
+    env: { secret: [API_TOKEN] }
+    run: |
+      echo "the token is $API_TOKEN"
+      echo "{\\"note\\": \\"token $API_TOKEN\\"}" >> $PIPE_EVENTS
+      printf '%s' "$API_TOKEN" | wc -c > \${out.o}
+    out: { o: o.txt }
+`);
+    try {
+      const { stdout, stderr } = project.pipe(['run', '--json'], { API_TOKEN: secret });
+      expect(stdout + stderr).toContain('"ran":1');
+      expect(project.read('cache/out/p/make/o').trim()).toBe(String(secret.length));
+      expect(project.pipe(['logs', 'make']).stdout).toContain('the token is [secret]');
+      const holds = spawnSync('grep', ['-rlF', secret, site.folder, project.folder], { encoding: 'utf8' });
+      expect(holds.stdout).toBe('');
+      expect(stdout).not.toContain(secret);
+    } finally {
+      project.remove();
+    }
+  });
+
+  it('refuses a host that there is not, with its place and what was probably meant', () => {
+    const project = site.project(`
+stages:
+  make: { on: bos, run: "true" }
+`);
+    try {
+      const { stderr, code } = project.pipe(['status']);
+      expect(code).toBe(2);
+      expect(stderr).toContain('there is no host `bos`');
+      expect(stderr).toContain('did you mean `box`?');
+      expect(stderr).toMatch(/pipe\.yaml:4:15/);
+      expect(project.pipe(['run', '--on', 'nowhere']).code).toBe(2);
+    } finally {
+      project.remove();
+    }
+  });
+});
+
+const treeSize = (folder: string): number =>
+  readdirSync(folder, { recursive: true, withFileTypes: true }).reduce((sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0), 0);

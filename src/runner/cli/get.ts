@@ -1,5 +1,6 @@
 /** `pipe get TARGET.OUTPUT [PATH]`: a copy of an output, by write and rename. */
-import { chmodSync, cpSync, existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { PipeError } from '../diagnostic.ts';
 import { selectOutput } from '../pipeline/target.ts';
@@ -7,7 +8,8 @@ import { attemptOf, markOf } from '../report/result-rows.ts';
 import { outputsOf } from '../store/history.ts';
 import { formatBytes } from '../ui/format.ts';
 import { shownPath } from '../ui/lines.ts';
-import type { CommandModule } from './context.ts';
+import type { Artefact } from '../store/model.ts';
+import type { CliContext, CommandModule } from './context.ts';
 import { addPipelineOptions } from './options.ts';
 import type { PipelineOptions } from './options.ts';
 import { withReading } from './session.ts';
@@ -21,14 +23,18 @@ export const getCommand: CommandModule = {
       .argument('[path]', 'where to put it; its own name here unless said')
       .option('--overwrite', 'write over what is there')
       .action(async (target: string, path: string | undefined, options: PipelineOptions & { overwrite?: boolean }) => {
-        await withReading([], options, context, session => {
-          const { source, name, digest, size, stale } = findOutput(session, target);
+        await withReading([], options, context, async session => {
+          const found = findOutput(session, target);
+          const { artefact, stale } = found;
+          const { digest, size } = artefact;
+          const name = basename(artefact.name);
           const wanted = resolve(context.cwd, path ?? name);
           const into = existsSync(wanted) && statSync(wanted).isDirectory() && path !== undefined ? join(wanted, name) : wanted;
           if (existsSync(into) && !options.overwrite) {
             throw new PipeError(`${shownPath(into, context.cwd)} is there already`, { exitCode: 2, code: 'already-there', hint: '--overwrite writes over it' });
           }
-          copyWhole(source, into);
+          if (found.hosts.length === 0) copyWhole(session.store.artefacts.pathOf(artefact), into);
+          else await fetchWhole(session, artefact, found.hosts, into, context);
           if (options.json) context.stdout.write(`${JSON.stringify({ path: into, digest, size, stale })}\n`);
           else {
             if (stale !== null) context.stderr.write(`warning: ${target} is stale: ${stale}\n`);
@@ -39,7 +45,14 @@ export const getCommand: CommandModule = {
   },
 };
 
-function findOutput(session: Session, target: string): { source: string; name: string; digest: string; size: number; stale: string | null } {
+interface Found {
+  readonly artefact: Artefact;
+  readonly stale: string | null;
+  /** Where it has to be fetched from; none when it is here. */
+  readonly hosts: readonly string[];
+}
+
+function findOutput(session: Session, target: string): Found {
   const { plan, store, graph } = session;
   const { cell: index, output } = selectOutput(graph, target);
   const planned = plan.cells[index];
@@ -49,12 +62,46 @@ function findOutput(session: Session, target: string): { source: string; name: s
   if (planned === undefined || artefact === undefined) {
     throw new PipeError(`${id} has no result yet`, { exitCode: 1, code: 'never-run', hint: `\`pipe run '${id}'\` makes it` });
   }
-  if (store.artefacts.present(artefact) !== 'here') {
+  const here = store.artefacts.present(artefact) === 'here';
+  const hosts = here ? [] : store.artefacts.elsewhere(artefact.digest);
+  if (!here && hosts.length === 0) {
     throw new PipeError(`${id}.${output} is not in the cache any more`, { exitCode: 1, code: 'output-gone', hint: `\`pipe run '${id}'\` makes it again` });
   }
   const mark = markOf(planned, attempt, plan);
   const stale = mark.state === 'stale' ? mark.why : null;
-  return { source: store.artefacts.pathOf(artefact), name: basename(artefact.name), digest: artefact.digest, size: artefact.size, stale };
+  return { artefact, stale, hosts };
+}
+
+/** From a host that has it, checked by digest on the way; the cache is not written to. */
+async function fetchWhole(session: Session, artefact: Artefact, hosts: readonly string[], into: string, context: CliContext): Promise<void> {
+  const [{ loadHosts }, { openHost }, { pull, NotThere }, { unknownHost }] = await Promise.all([
+    import('../hosts/hosts-file.ts'), import('../remote/executors.ts'), import('../remote/pull.ts'), import('../hosts/placement.ts'),
+  ]);
+  const known = await loadHosts(session.graph.root, context.env);
+  let trouble: unknown = null;
+  for (const name of hosts) {
+    const settings = known.entries.get(name);
+    if (settings === undefined) {
+      trouble ??= unknownHost(name, known);
+      continue;
+    }
+    const host = openHost(settings, context.packageRoot, text => context.stderr.write(`${text}\n`));
+    const folder = mkdtempSync(join(tmpdir(), 'pipe-get-'));
+    try {
+      const path = join(folder, artefact.name);
+      await host.using(new AbortController().signal, async link => {
+        rmSync(path, { recursive: true, force: true });
+        await pull(link, artefact, path);
+      });
+      return copyWhole(path, into);
+    } catch (error) {
+      trouble ??= error instanceof NotThere ? new PipeError(`${name}: ${error.message}`, { exitCode: 1, code: 'output-gone', hint: 'run it again' }) : error;
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+      await host.close();
+    }
+  }
+  throw trouble;
 }
 
 /** A copy that can be changed: what lies in the cache is read-only. */

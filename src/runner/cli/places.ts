@@ -4,6 +4,7 @@ import { loadHosts } from '../hosts/hosts-file.ts';
 import type { RemotePlaces } from '../remote/executors.ts';
 import type { Executor } from '../run/executor.ts';
 import { createLocalExecutor } from '../run/local.ts';
+import { placeOf } from '../run/places.ts';
 import type { Artefact } from '../store/model.ts';
 import type { Session } from './session.ts';
 
@@ -20,7 +21,7 @@ export interface PlacesOptions {
   readonly notice: (text: string) => void;
 }
 
-export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'store'>, { packageRoot, env, signal, notice }: PlacesOptions): Promise<OpenPlaces> {
+export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'store' | 'plan'>, { packageRoot, env, signal, notice }: PlacesOptions): Promise<OpenPlaces> {
   const local = createLocalExecutor({ packageRoot, environment: env });
   let remote: RemotePlaces | null = null;
   const open = async (): Promise<RemotePlaces> => {
@@ -30,7 +31,11 @@ export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'sto
     const hosts = session.hosts.file === null ? await loadHosts(session.graph.root, env) : session.hosts;
     return (remote ??= openRemotePlaces({ hosts, store: session.store, packageRoot, notice, signal }));
   };
-  if (namesElsewhere(session.graph)) await open();
+  if (namesElsewhere(session.graph)) {
+    const { warm } = await open();
+    const { plan } = session;
+    for (const on of new Set([...plan.selected].filter(cell => plan.cells[cell]!.state === 'run').map(cell => placeOf(plan.graph.cells[cell]!)))) if (on !== local.name) warm(on);
+  }
   return {
     executors(name) {
       if (name === local.name) return local;

@@ -12,6 +12,8 @@ import { createRemoteExecutor } from './remote-executor.ts';
 export interface RemotePlaces {
   /** Null when there is no such host. */
   executor(name: string): Executor | null;
+  /** Connects now, so that nobody has to wait for it later; what goes wrong is told when somebody does. */
+  warm(name: string): void;
   /** Brings an artefact here from a host that has it. False when none has it; throws when one that should cannot be asked. */
   fetch(artefact: Artefact): Promise<boolean>;
   close(): Promise<void>;
@@ -59,6 +61,7 @@ export function openRemotePlaces({ hosts, store, packageRoot, notice, signal }: 
   };
   return {
     executor: name => place(name)?.executor ?? null,
+    warm: name => void place(name)?.host.link(signal).catch(() => undefined),
     async fetch(artefact) {
       let work = coming.get(artefact.digest);
       if (work === undefined) coming.set(artefact.digest, (work = bring(artefact).finally(() => coming.delete(artefact.digest))));

@@ -10,8 +10,8 @@ import type { HostEntry } from './protocol.ts';
 
 /** `of` describes an artefact that the host lacks. Returns the bytes that were sent. */
 export async function ship(host: Host, link: Link, wanted: ReadonlyMap<Digest, () => Shipment>): Promise<number> {
-  const missing = async (): Promise<Digest[]> => await link.ask<Digest[]>('missing', { artefacts: [...wanted.keys()] });
-  if (wanted.size === 0 || (await missing()).length === 0) return 0;
+  const missing = async (): Promise<Digest[]> => await link.ask<Digest[]>('missing', { artefacts: [...wanted.keys()], spare: host.settings.slurm === null });
+  if ((await missing()).length === 0) return 0;
   return await host.inLane(async () => {
     const before = link.sentBytes;
     // Another cell may have sent some of it meanwhile.

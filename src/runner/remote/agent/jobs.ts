@@ -1,18 +1,24 @@
 /** Jobs on this host, from the agent's side: started at most once each, looked at through their folders. */
 import { spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import type { Writable } from 'node:stream';
 import { ownerState, thisProcess } from '../../run/owner.ts';
 import { readProcess } from '../../run/process-table.ts';
 import { endTree } from '../../run/process-tree.ts';
 import { errorCode } from '../../store/file-bytes.ts';
+import { removeTree } from '../../store/read-only-tree.ts';
 import type { HostExit, HostJob, JobState, ListedJob } from '../protocol.ts';
 import { allot } from './allot.ts';
 import { claimName, jobNames, jobPaths, readExit, readJob, readJson, retire, writeWhole } from './job-folder.ts';
 import type { JobPaths, SlurmRecord, Supervisor } from './job-folder.ts';
 import { endOf, Slurm } from './slurm.ts';
+import type { SupervisorOrder } from './supervise.ts';
 
 const retryMs = 200;
+
+type Spawned = ChildProcessByStdio<Writable, null, null>;
 
 export type Started = { readonly attached: boolean; readonly token: string };
 
@@ -20,6 +26,7 @@ export class Jobs {
   readonly #folder: string;
   readonly #agent: string;
   readonly #slurm: Slurm;
+  #spare: Spawned | null = null;
   /** Waiting for resources, or being handed to Slurm, by this agent. */
   readonly #starting = new Map<string, string>();
   /** Supervisors that this agent started: their end is heard of at once. */
@@ -91,21 +98,40 @@ export class Jobs {
       this.#starting.set(job.name, allotted.wait);
       await new Promise<void>(resolve => setTimeout(resolve, retryMs));
     }
-    const log = openSync(`${paths.folder}/supervisor.log`, 'a', 0o600);
-    const child = spawn(process.execPath, [this.#agent, 'supervise', this.#folder, job.name, 'stdin'], {
-      detached: true, cwd: this.#folder, stdio: [job.secretNames.length > 0 ? 'pipe' : 'ignore', log, log],
-    });
-    closeSync(log);
-    await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
-    child.stdin?.on('error', () => undefined);
-    child.stdin?.end(JSON.stringify(secrets));
+    const child = this.#spare ?? this.#spawnSupervisor();
+    this.#spare = null;
+    if (child.pid === undefined) await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+    child.stdin.end(JSON.stringify({ name: job.name, secrets } satisfies SupervisorOrder));
     this.#children.add(job.name);
     child.once('exit', () => {
       this.#children.delete(job.name);
       this.onChange();
     });
-    child.unref();
+    // The next cell's is started meanwhile.
+    this.keepSpare();
     if (child.pid !== undefined && !existsSync(paths.supervisor)) this.#noteChild(job, paths, child.pid);
+  }
+
+  /** A supervisor that waits for its order: starting Node takes longer than all else of a short job. It ends with this process. */
+  keepSpare(): void {
+    if (this.#spare !== null) return;
+    const spare = this.#spawnSupervisor();
+    this.#spare = spare;
+    spare.once('error', () => this.#dropSpare(spare)).once('exit', () => this.#dropSpare(spare));
+  }
+
+  #dropSpare(spare: Spawned): void {
+    if (this.#spare === spare) this.#spare = null;
+  }
+
+  /** Not a child in any sense that matters: in a session of its own, its output in a file. */
+  #spawnSupervisor(): Spawned {
+    const log = openSync(`${this.#folder}/supervisors.log`, 'a', 0o600);
+    const child = spawn(process.execPath, [this.#agent, 'supervise', this.#folder], { detached: true, cwd: this.#folder, stdio: ['pipe', log, log] }) as Spawned;
+    closeSync(log);
+    child.stdin.on('error', () => undefined);
+    child.unref();
+    return child;
   }
 
   /** So that one that dies before it can say who it is counts as dead. */
@@ -223,7 +249,10 @@ export class Jobs {
 
   release(name: string, token: string): void {
     const paths = this.paths(name);
-    if (readJob(paths)?.token === token) writeFileSync(paths.released, '');
+    if (readJob(paths)?.token !== token) return;
+    writeFileSync(paths.released, '');
+    // What it wrote besides its outputs is of no use to anybody; a failed one's folder stays, to be entered and run by hand.
+    if (readExit(paths)?.outcome.ok === true) removeTree(paths.work);
   }
 
   async list(): Promise<ListedJob[]> {

@@ -1,12 +1,12 @@
 /**
  * The program that is sent to a host, one file without packages: `serve FOLDER` answers a driver over its standard input
- * and output; `supervise FOLDER NAME stdin` and `supervise FOLDER --batch BATCH INDEX` watch over one job.
+ * and output; `supervise FOLDER`, with its order on standard input, and `supervise FOLDER --batch BATCH INDEX` watch over one job.
  */
 import { fileURLToPath } from 'node:url';
 import { dirname, join } from 'node:path';
 import { readJson } from './job-folder.ts';
 import { serve } from './serve.ts';
-import { supervise } from './supervise.ts';
+import { readOrder, supervise } from './supervise.ts';
 
 const program = fileURLToPath(import.meta.url);
 const [command, folder, ...words] = process.argv.slice(2);
@@ -15,10 +15,11 @@ if (command === 'serve' && folder !== undefined) {
   process.exit(0);
 }
 if (command === 'supervise' && folder !== undefined) {
-  const inBatch = words[0] === '--batch';
-  const name = inBatch ? readJson<readonly string[]>(join(folder, 'batches', words[1]!, 'tasks.json'))?.[Number(words[2])] : words[0];
-  if (name !== undefined) await supervise({ folder, name, programs: dirname(program), secretsFromStdin: !inBatch });
+  const [flag, batch = '', index] = words;
+  const order = flag === '--batch' ? null : await readOrder();
+  const name = flag === '--batch' ? readJson<readonly string[]>(join(folder, 'batches', batch, 'tasks.json'))?.[Number(index)] : order?.name;
+  if (name !== undefined) await supervise({ folder, name, programs: dirname(program), secrets: order?.secrets ?? null });
   process.exit(0);
 }
-process.stderr.write('usage: host-agent serve FOLDER | supervise FOLDER NAME stdin | supervise FOLDER --batch BATCH INDEX\n');
+process.stderr.write('usage: host-agent serve FOLDER | supervise FOLDER | supervise FOLDER --batch BATCH INDEX\n');
 process.exit(2);

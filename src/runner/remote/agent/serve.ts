@@ -104,6 +104,8 @@ class Agent {
       case 'facts':
         return await this.#facts();
       case 'missing':
+        // A job is about to come, most likely.
+        if (header.spare === true) this.#jobs.keepSpare();
         return this.#store.missing(header.artefacts as Digest[]);
       case 'missing-blobs':
         return this.#store.missingBlobs(header.entries as HostEntry[]);

@@ -29,11 +29,17 @@ export interface SuperviseOptions {
   readonly name: string;
   /** Of the agent's program: the stage worker lies beside it. */
   readonly programs: string;
-  /** Set where secrets come over stdin. */
-  readonly secretsFromStdin: boolean;
+  /** Null where a scheduler starts it: then they are asked for. */
+  readonly secrets: Readonly<Record<string, string>> | null;
 }
 
-export async function supervise({ folder, name, programs, secretsFromStdin }: SuperviseOptions): Promise<void> {
+/** What a supervisor that an agent has started is told over its standard input, as JSON. */
+export interface SupervisorOrder {
+  readonly name: string;
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
+export async function supervise({ folder, name, programs, secrets }: SuperviseOptions): Promise<void> {
   const paths = jobPaths(folder, name);
   const job = readJob(paths);
   if (job === null) return;
@@ -74,7 +80,7 @@ export async function supervise({ folder, name, programs, secretsFromStdin }: Su
 
   let exit: HostExit;
   try {
-    const secret = job.secretNames.length === 0 ? {} : secretsFromStdin ? await readSecrets() : await unseal(paths.folder, job.token, stop.signal);
+    const secret = job.secretNames.length === 0 ? {} : secrets ?? await unseal(paths.folder, job.token, stop.signal);
     exit = await run({ folder, programs, paths, job, grant, secret }, stop.signal, kill.signal);
   } catch (error) {
     exit = failedExit(job, grant, error);
@@ -186,11 +192,12 @@ function beat(paths: JobPaths, count: number): void {
   }
 }
 
-async function readSecrets(): Promise<Record<string, string>> {
+/** Null when whoever started this process is gone before it had an order. */
+export async function readOrder(): Promise<SupervisorOrder | null> {
   let text = '';
   process.stdin.setEncoding('utf8');
   for await (const chunk of process.stdin) text += chunk as string;
-  return text === '' ? {} : (JSON.parse(text) as Record<string, string>);
+  return text === '' ? null : (JSON.parse(text) as SupervisorOrder);
 }
 
 /** What Slurm has given this job. */
