@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { defineStage } from '../src/stage.ts';
+import { schedules } from '../src/study/nn/schedule.ts';
 import { type ModelConfig, modelConfig, ModelConfigError } from '../src/study/nn/model-config.ts';
 import { towerVariants, variantConfig } from '../src/study/nn/tower-variants.ts';
 
@@ -35,15 +36,39 @@ export const stage = defineStage({
       patch: z.int().positive().nullable().default(null),
       /** Width of an attention head; a narrower model has one head. */
       headWidth: z.int().positive().nullable().default(null),
+      /** Pairs of one update. */
       batch: z.int().min(2).max(65536).default(64),
+      /**
+       * Pairs whose activations are held at once, for batches beyond memory: every pair stays a negative of every other, and
+       * the gradient is the whole batch's. Must divide the batch, or its accumulated part; null for the whole batch.
+       */
+      chunk: z.int().positive().nullable().default(null),
+      /** Cuts the batch into so many parts, contrasted within themselves, whose gradients are averaged. */
+      accumulate: z.int().positive().default(1),
+      /** Keep only what goes into each transformer block and compute its inside again: less memory, a third more time. */
+      checkpointBlocks: z.boolean().default(false),
+      /** What products of matrices are computed in, on native TensorFlow. */
+      precision: z.enum(['float32', 'bfloat16']).default('float32'),
+      /** The gradient is taken of the loss times this, and divided by it again. */
+      lossScale: z.number().positive().default(1),
+      /** Let XLA compile the steps, on native TensorFlow: minutes at the start. */
+      xla: z.boolean().default(false),
       /** Peak; default by width. */
       learningRate: z.number().positive().nullable().default(null),
-      /** Share of the steps over which the rate rises to its peak; it then falls to zero by half a cosine. */
+      /** Share of the steps over which the rate rises to its peak. */
       warmup: z.number().min(0).max(1).default(0.1),
-      /** Decoupled, on matrices only: not on biases, norms, embeddings and the logit scale. */
+      /** How the rate goes on: half a cosine or a line down to zero, or not at all. */
+      schedule: z.enum(schedules).default('cosine'),
       weightDecay: z.number().min(0).default(0.2),
+      /** `decoupled` is AdamW; `l2` adds the decay to the gradient, as Adam with L2 does (PubMedCLIP's recipe). */
+      decay: z.enum(['decoupled', 'l2']).default('decoupled'),
+      /** What decays: matrices only (not biases, norms, embeddings and the logit scale), or everything. */
+      decayed: z.enum(['matrices', 'all']).default('matrices'),
       beta1: z.number().min(0).lt(1).default(0.9),
       beta2: z.number().min(0).lt(1).default(0.98),
+      epsilon: z.number().positive().default(1e-6),
+      /** Bound of the learned logit scale; null for none. */
+      largestLogitScale: z.number().positive().nullable().default(100),
       /** Bound of the gradient's global norm; null for none. */
       clipNorm: z.number().positive().nullable().default(1),
       /** Random resized crops that keep at least `crop` of the area, and mirroring; null for neither. */
@@ -68,6 +93,14 @@ export const stage = defineStage({
     .superRefine(({ size, sharing }, context) => {
       const message = problemOf(() => variantConfig(size, sharing));
       if (message !== null && problemOf(() => modelConfig(size)) === null) context.addIssue({ code: 'custom', path: ['sharing'], message });
+    })
+    .superRefine(({ batch, accumulate, chunk }, context) => {
+      const part = batch / accumulate;
+      if (!Number.isInteger(part) || part < 2) {
+        context.addIssue({ code: 'custom', path: ['accumulate'], message: `a batch of ${batch} does not divide into ${accumulate} parts of at least 2 pairs` });
+      } else if (chunk !== null && chunk < part && part % chunk !== 0) {
+        context.addIssue({ code: 'custom', path: ['chunk'], message: `chunks of ${chunk} pairs do not fill ${part} pairs` });
+      }
     })
     .refine(({ keep, evaluateEvery }) => keep === 'last' || evaluateEvery !== 0, {
       path: ['evaluateEvery'],
@@ -133,9 +166,21 @@ export const stage = defineStage({
           optimiser: {
             beta1: params.beta1,
             beta2: params.beta2,
-            epsilon: 1e-6,
+            epsilon: params.epsilon,
             weightDecay: params.weightDecay,
             clipNorm: params.clipNorm,
+            decay: params.decay,
+            decayed: params.decayed,
+            largestLogitScale: params.largestLogitScale,
+          },
+          schedule: params.schedule,
+          compute: {
+            chunk: params.chunk,
+            accumulate: params.accumulate,
+            checkpointBlocks: params.checkpointBlocks,
+            precision: params.precision,
+            lossScale: params.lossScale,
+            xla: params.xla,
           },
           augment: params.augment,
           evaluateEvery: params.evaluateEvery ?? Math.max(1, Math.ceil(steps / 10)),

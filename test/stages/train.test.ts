@@ -54,6 +54,21 @@ describe('the stage train', () => {
     expect(told.notes.at(-1)).toMatch(/^training loss \d\.\d{3}, validation loss \d\.\d{3} of 3\.871 by chance$/);
   });
 
+  it('trains with chunks, accumulation, checkpointed blocks, and Adam with L2 at a constant rate', async () => {
+    const plain = { size: 'd16l1', pairs: 96, batch: 16, decay: 'l2', decayed: 'all', weightDecay: 5e-4, schedule: 'constant', warmup: 0, evaluateEvery: 3 };
+    const losses = async (params: Readonly<Record<string, unknown>>): Promise<readonly number[]> =>
+      readLines((await run({ ...plain, ...params })).file).flatMap(({ metric, value }) => (metric === 'loss' ? [value] : []));
+    const whole = await losses({});
+    expect(whole).toHaveLength(6);
+    const chunked = await losses({ chunk: 4, checkpointBlocks: true });
+    whole.forEach((loss, index) => expect(chunked[index]).toBeCloseTo(loss, 4));
+    // Eight pairs have less to be told apart from.
+    expect((await losses({ accumulate: 2 }))[0]).toBeLessThan(whole[0]! - 0.3);
+    await expect(run({ ...plain, chunk: 5 })).rejects.toThrow(/chunks of 5 pairs do not fill 16 pairs/);
+    await expect(run({ ...plain, accumulate: 3 })).rejects.toThrow(/a batch of 16 does not divide into 3 parts/);
+    await expect(run({ ...plain, precision: 'bfloat16' })).rejects.toThrow(/precision: bfloat16 needs native TensorFlow, and this is wasm/);
+  });
+
   it('stops when told to, and goes on to the same bytes', async () => {
     const params = { size: 'd16l1', pairs: 320, batch: 16, seed: 3, augment: { crop: 0.5 }, keep: 'best' };
     const whole = await run(params);

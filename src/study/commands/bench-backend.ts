@@ -4,7 +4,8 @@ import type { ModelConfig } from '../nn/model-config.ts';
 import { patchCount } from '../nn/model-config.ts';
 import { flopsPerMac, modelSize } from '../nn/model-size.ts';
 import { initialWeights, parametersOf } from '../nn/parameters.ts';
-import { defaultOptimiser, startingState, trainStep } from '../nn/train-step.ts';
+import { defaultOptimiser } from '../nn/optimiser.ts';
+import { startingState, trainStep } from '../nn/train-step.ts';
 
 export interface BenchResult {
   readonly backend: string;

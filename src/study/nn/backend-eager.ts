@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Backend } from './backend.ts';
+import { BackendError } from './choose-backend.ts';
 import { stepOf } from './backend.ts';
 import { eagerProgram } from './eager-step.ts';
 
@@ -14,6 +15,10 @@ export async function openEagerBackend(name: 'wasm' | 'cpu'): Promise<Backend> {
   if (!(await tf.setBackend(name))) throw new Error(`tfjs could not start its ${name} backend`);
   const compile: Backend['compileProgram'] = (functions, options) => {
     if (tf.getBackend() !== name) throw new Error(`the ${name} backend is no longer set: tfjs now computes on ${tf.getBackend()}`);
+    if (options.precision === 'bfloat16' || options.xla === true) {
+      const setting = options.xla === true ? 'xla: true' : 'precision: bfloat16';
+      throw new BackendError(`${setting} needs native TensorFlow, and this is ${name}`, 'pipe backend install, or leave the setting out', 3);
+    }
     return eagerProgram(functions, options);
   };
   return {

@@ -43,8 +43,13 @@ export class Tape {
 
   /** d `output` / d each of `sources`; `seed` is the gradient of `output` itself. A source it does not reach is an error. */
   gradients(output: Tensor, seed: Tensor, sources: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+    return this.gradientsFrom(new Map([[output, seed]]), sources);
+  }
+
+  /** The same for several outputs, each with the gradient that comes to it from elsewhere. */
+  gradientsFrom(seeds: ReadonlyMap<Tensor, Tensor>, sources: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
     const { kernels } = this;
-    const gradients = new Map<Tensor, Tensor>([[output, seed]]);
+    const gradients = new Map<Tensor, Tensor>(seeds);
     for (let index = this.#entries.length - 1; index >= 0; index--) {
       const entry = this.#entries[index]!;
       const dy = gradients.get(entry.output);
@@ -64,4 +69,44 @@ export class Tape {
     }
     return result;
   }
+}
+
+/** Notes which tensors of another tape flow into it, and nothing else. */
+class Probe extends Tape {
+  readonly used = new Set<Tensor>();
+  readonly #outer: Tape;
+
+  constructor(outer: Tape) {
+    super(outer.kernels);
+    this.#outer = outer;
+  }
+
+  override tracks(tensor: Tensor): boolean {
+    return this.#outer.tracks(tensor);
+  }
+
+  override record(inputs: readonly Tensor[], output: Tensor, _backward: Backward): Tensor {
+    for (const input of inputs) if (this.#outer.tracks(input)) this.used.add(input);
+    return output;
+  }
+}
+
+/**
+ * Gradient checkpointing (Chen et al., 2016): keeps nothing of what `body` computes but its result, and computes it again
+ * when its gradient is asked for. Tensors that the body takes from outside, its weights, get their gradients as ever.
+ */
+export function recomputed(tape: Tape, x: Tensor, body: (tape: Tape, x: Tensor) => Tensor): Tensor {
+  const { kernels } = tape;
+  const probe = new Probe(tape);
+  const [output] = kernels.scope(() => [body(probe, x)]);
+  const others = [...probe.used].filter((tensor) => tensor !== x);
+  return tape.record([x, ...others], output!, (dy) =>
+    kernels.scope(() => {
+      const inner = new Tape(kernels);
+      const again = inner.watch(kernels.after(x, dy));
+      const sources = new Map<string, Tensor>([['x', again]]);
+      others.forEach((tensor, index) => sources.set(String(index), inner.watch(tensor)));
+      return [...inner.gradients(body(inner, again), dy, sources).values()];
+    }),
+  );
 }

@@ -1,50 +1,32 @@
 import { embedImages, embedTexts } from './clip.ts';
-import type { CompiledStep, FeedShape, StateEntry, StepFunction } from './compiled-step.ts';
+import type { FeedShape, Precision, ProgramFunction, StateEntry, StepFunction } from './compiled-step.ts';
+import { contrastiveInBlocks } from './contrastive-blocks.ts';
 import type { Backend } from './backend.ts';
-import type { Kernels, Tensor } from './kernels.ts';
+import { elements } from './kernels.ts';
+import type { Kernels, StepState, Tensor } from './kernels.ts';
 import { contrastiveLoss } from './layers.ts';
 import type { ModelConfig } from './model-config.ts';
+import { applyGradients, firstMoment, secondMoment } from './optimiser.ts';
+import type { OptimiserSettings } from './optimiser.ts';
 import { patchCount } from './model-config.ts';
 import type { Parameter, Weights } from './parameters.ts';
 import { parametersOf } from './parameters.ts';
 import { Tape } from './tape.ts';
 
-/** Settings of AdamW; defaults are those of CLIP's pre-training. */
-export interface OptimiserSettings {
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly epsilon: number;
-  readonly weightDecay: number;
-  /** The gradient's global norm is brought down to this; null leaves it. */
-  readonly clipNorm: number | null;
-}
-
-export const defaultOptimiser: OptimiserSettings = { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.2, clipNorm: null };
-
-/** CLIP's bound on the learned logit scale. */
-const largestLogitScale = Math.log(100);
-
-const first = (name: string): string => `first/${name}`;
-const second = (name: string): string => `second/${name}`;
-
 /** Weights and, beside them, zero moments: the state that a training step starts from. */
 export function startingState(weights: Weights): Map<string, Float32Array> {
   const state = new Map(weights);
   for (const [name, values] of weights) {
-    state.set(first(name), new Float32Array(values.length));
-    state.set(second(name), new Float32Array(values.length));
+    state.set(firstMoment(name), new Float32Array(values.length));
+    state.set(secondMoment(name), new Float32Array(values.length));
   }
   return state;
 }
 
-/** Only the weights of a training step's state. */
-export const weightsIn = (parameters: readonly Parameter[], state: ReadonlyMap<string, Float32Array>): Map<string, Float32Array> =>
-  new Map(parameters.map(({ name }) => [name, state.get(name)!]));
-
 function shapesOfState(parameters: readonly Parameter[], state: ReadonlyMap<string, Float32Array>): Map<string, StateEntry> {
   return new Map(
     parameters.flatMap(({ name, shape }) =>
-      [name, first(name), second(name)].map((entry) => [entry, { shape, values: state.get(entry)! }] as const),
+      [name, firstMoment(name), secondMoment(name)].map((entry) => [entry, { shape, values: state.get(entry)! }] as const),
     ),
   );
 }
@@ -67,81 +49,190 @@ function batchFeeds(config: ModelConfig, batch: number): Record<'patches' | 'ids
   };
 }
 
+export interface TrainStepOptions {
+  /**
+   * Pairs whose activations are held at once (GradCache; Gao et al., 2021): every pair of the batch still counts as a
+   * negative of every other, the embeddings are computed first, and each chunk's activations anew when its gradient is due.
+   * Must divide the batch, or its accumulated part.
+   */
+  readonly chunk?: number | null;
+  /** Cuts the batch into so many parts that are contrasted within themselves; their gradients are averaged. */
+  readonly accumulate?: number;
+  /** Keep only what goes into each transformer block, and compute its inside again for the gradient. */
+  readonly checkpointBlocks?: boolean;
+  /** The gradient is computed of the loss times this and divided by it afterwards, for precisions of little range. */
+  readonly lossScale?: number;
+  readonly precision?: Precision;
+  readonly xla?: boolean;
+}
+
+/** A batch, or its part number `part`, from 0; a part may be asked for twice and must be the same. */
+export type BatchParts = Batch | ((part: number) => Batch);
+
 export interface TrainStep {
+  /** Pairs that a part of a batch has, and how many parts. */
+  readonly partSize: number;
+  readonly parts: number;
   /** One update at `learningRate`; `step` counts from 1. Gives the loss before it, in nats, and the gradient's global norm. */
-  update(batch: Batch, step: number, learningRate: number): { loss: number; gradientNorm: number };
+  update(batch: BatchParts, step: number, learningRate: number): { loss: number; gradientNorm: number };
+  /** Weights and moments. */
   state(): Map<string, Float32Array>;
+  weights(): Map<string, Float32Array>;
   restore(state: ReadonlyMap<string, Float32Array>): void;
   dispose(): void;
 }
 
-/** Forward pass, symmetric InfoNCE, gradients, clipping and AdamW of a two-tower CLIP as one step on `backend`. */
+const scalar: FeedShape = { shape: [], dtype: 'float32' };
+const rates = { learning_rate: scalar, beta1_power: scalar, beta2_power: scalar };
+const accumulated = (name: string): string => `gradient/${name}`;
+/** Rows of logits that the large-batch loss holds at once. */
+const lossRows = 256;
+
+/** Forward pass, symmetric InfoNCE, gradients, clipping and the update of a two-tower CLIP as steps on `backend`. */
 export function trainStep(
   backend: Backend,
   config: ModelConfig,
   batch: number,
   optimiser: OptimiserSettings,
   state: ReadonlyMap<string, Float32Array>,
+  options: TrainStepOptions = {},
 ): TrainStep {
+  const { accumulate = 1, checkpointBlocks = false, lossScale = 1 } = options;
+  const contrasted = batch / accumulate;
+  const partSize = Math.min(options.chunk ?? contrasted, contrasted);
+  if (!Number.isInteger(contrasted) || contrasted < 2) throw new RangeError(`a batch of ${batch} cannot be accumulated from ${accumulate} parts of at least 2 pairs`);
+  if (contrasted % partSize !== 0) throw new RangeError(`chunks of ${partSize} pairs do not fill ${contrasted} pairs`);
+  const chunks = contrasted / partSize;
   const parameters = parametersOf(config);
-  const run: StepFunction = (kernels, feeds, access) => {
-    const tape = new Tape(kernels);
-    const weights = new Map(parameters.map(({ name }) => [name, tape.watch(access.read(name))]));
+  const towers = { checkpoint: checkpointBlocks };
+  const watched = (tape: Tape, access: StepState): Map<string, Tensor> =>
+    new Map(parameters.map(({ name }) => [name, tape.watch(access.read(name))]));
+  const embed = (tape: Tape, weights: ReadonlyMap<string, Tensor>, feeds: Readonly<Record<string, Tensor>>): { image: Tensor; text: Tensor } => {
     const weight = (name: string): Tensor => weights.get(name)!;
-    const image = embedImages(tape, weight, config, feeds['patches']!, batch);
-    const text = embedTexts(tape, weight, config, { ids: feeds['ids']!, ends: feeds['ends']! }, batch);
-    const loss = contrastiveLoss(tape, image, text, weight('logit_scale'));
-    const gradients = tape.gradients(loss, kernels.constant(Float32Array.of(1), []), weights);
-    const norm = globalNorm(kernels, [...gradients.values()]);
-    const factor = optimiser.clipNorm === null ? null : clipFactor(kernels, norm, optimiser.clipNorm);
-    const scalars = {
-      learningRate: feeds['learning_rate']!,
-      beta1Power: feeds['beta1_power']!,
-      beta2Power: feeds['beta2_power']!,
+    return {
+      image: embedImages(tape, weight, config, feeds['patches']!, partSize, towers),
+      text: embedTexts(tape, weight, config, { ids: feeds['ids']!, ends: feeds['ends']! }, partSize, towers),
     };
-    for (const { name, decay } of parameters) {
-      const gradient = gradients.get(name)!;
-      access.adamW(
-        { parameter: name, first: first(name), second: second(name) },
-        factor === null ? gradient : kernels.multiply(gradient, factor),
-        scalars,
-        {
-          beta1: optimiser.beta1,
-          beta2: optimiser.beta2,
-          epsilon: optimiser.epsilon,
-          weightDecay: decay ? optimiser.weightDecay : 0,
-          ...(name === 'logit_scale' ? { maximum: largestLogitScale } : {}),
-        },
-      );
-    }
-    return { loss, gradient_norm: norm };
   };
-  const scalar: FeedShape = { shape: [], dtype: 'float32' };
-  const feeds = { ...batchFeeds(config, batch), learning_rate: scalar, beta1_power: scalar, beta2_power: scalar };
-  const compiled: CompiledStep = backend.compileStep(run, feeds, { state: shapesOfState(parameters, state) });
+  const lossAndGradients = (kernels: Kernels, feeds: Readonly<Record<string, Tensor>>, access: StepState): { loss: Tensor; gradients: Map<string, Tensor> } => {
+    const tape = new Tape(kernels);
+    const weights = watched(tape, access);
+    const { image, text } = embed(tape, weights, feeds);
+    const loss = contrastiveLoss(tape, image, text, weights.get('logit_scale')!);
+    return { loss, gradients: tape.gradients(loss, kernels.constant(Float32Array.of(lossScale), []), weights) };
+  };
+  const share = 1 / accumulate;
+  const add = (kernels: Kernels, access: StepState, name: string, gradient: Tensor): void =>
+    access.accumulate(accumulated(name), kernels.scale(gradient, share));
+
+  const update: StepFunction = (kernels, feeds, access) => {
+    const { loss, gradients } = lossAndGradients(kernels, feeds, access);
+    return { loss, gradient_norm: applyGradients(kernels, access, parameters, gradients, feeds, optimiser, lossScale) };
+  };
+  const gradient: StepFunction = (kernels, feeds, access) => {
+    const { loss, gradients } = lossAndGradients(kernels, feeds, access);
+    for (const [name, value] of gradients) add(kernels, access, name, value);
+    return { loss };
+  };
+  const apply: StepFunction = (kernels, feeds, access) => {
+    const gradients = new Map(parameters.map(({ name }) => [name, access.read(accumulated(name))]));
+    const norm = applyGradients(kernels, access, parameters, gradients, feeds, optimiser, lossScale);
+    for (const [name, value] of gradients) access.assign(accumulated(name), kernels.scale(value, 0));
+    return { gradient_norm: norm };
+  };
+  const embedPart: StepFunction = (kernels, feeds, access) =>
+    embed(new Tape(kernels), new Map(parameters.map(({ name }) => [name, access.read(name)])), feeds);
+  const loss: StepFunction = (kernels, feeds, access) => {
+    const results = contrastiveInBlocks(kernels, feeds['image']!, feeds['text']!, access.read('logit_scale'), Math.min(lossRows, contrasted));
+    add(kernels, access, 'logit_scale', kernels.scale(results.logScale, lossScale));
+    return { loss: results.loss, image: results.image, text: results.text };
+  };
+  const backward: StepFunction = (kernels, feeds, access) => {
+    const tape = new Tape(kernels);
+    const weights = watched(tape, access);
+    const { image, text } = embed(tape, weights, feeds);
+    const seeds = new Map([[image, kernels.scale(feeds['d_image']!, lossScale)], [text, kernels.scale(feeds['d_text']!, lossScale)]]);
+    weights.delete('logit_scale');
+    for (const [name, value] of tape.gradientsFrom(seeds, weights)) add(kernels, access, name, value);
+    return { done: kernels.constant(Float32Array.of(0), []) };
+  };
+
+  const part = batchFeeds(config, partSize);
+  const embeddings = (count: number): FeedShape => ({ shape: [count, config.embedding], dtype: 'float32' });
+  const functions: Record<string, ProgramFunction> =
+    accumulate === 1 && chunks === 1
+      ? { update: { run: update, feeds: { ...part, ...rates } } }
+      : chunks === 1
+        ? { gradient: { run: gradient, feeds: part }, apply: { run: apply, feeds: rates } }
+        : {
+            embed: { run: embedPart, feeds: part },
+            loss: { run: loss, feeds: { image: embeddings(contrasted), text: embeddings(contrasted) } },
+            backward: { run: backward, feeds: { ...part, d_image: embeddings(partSize), d_text: embeddings(partSize) } },
+            apply: { run: apply, feeds: rates },
+          };
+  const entries = shapesOfState(parameters, state);
+  if (!('update' in functions)) {
+    for (const { name, shape } of parameters) entries.set(accumulated(name), { shape, values: new Float32Array(elements(shape)) });
+  }
+  const program = backend.compileProgram(functions, {
+    state: entries,
+    ...(options.precision === undefined ? {} : { precision: options.precision }),
+    ...(options.xla === undefined ? {} : { xla: options.xla }),
+  });
+  const names = parameters.map(({ name }) => name);
+
+  /** Gradients of one contrasted part of the batch, added up; its chunks begin at number `from`. */
+  const gather = (partOf: (index: number) => Batch, from: number): number => {
+    if (chunks === 1) return program.call('gradient', { ...partOf(from) })['loss']![0]!;
+    const width = config.embedding;
+    const image = new Float32Array(contrasted * width);
+    const text = new Float32Array(contrasted * width);
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const results = program.call('embed', { ...partOf(from + chunk) });
+      image.set(results['image']!, chunk * partSize * width);
+      text.set(results['text']!, chunk * partSize * width);
+    }
+    const results = program.call('loss', { image, text });
+    const rows = (values: Float32Array, chunk: number): Float32Array => values.subarray(chunk * partSize * width, (chunk + 1) * partSize * width);
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      program.call('backward', {
+        ...partOf(from + chunk),
+        d_image: rows(results['image']!, chunk),
+        d_text: rows(results['text']!, chunk),
+      });
+    }
+    return results['loss']![0]!;
+  };
+
   return {
+    partSize,
+    parts: accumulate * chunks,
     update(data, step, learningRate) {
-      const outputs = compiled.call({
-        ...data,
+      const scalars = {
         learning_rate: Float32Array.of(learningRate),
         beta1_power: Float32Array.of(optimiser.beta1 ** step),
         beta2_power: Float32Array.of(optimiser.beta2 ** step),
-      });
-      return { loss: outputs['loss']![0]!, gradientNorm: outputs['gradient_norm']![0]! };
+      };
+      const partOf = typeof data === 'function' ? data : (): Batch => data;
+      if ('update' in functions) {
+        const outputs = program.call('update', { ...partOf(0), ...scalars });
+        return { loss: outputs['loss']![0]!, gradientNorm: outputs['gradient_norm']![0]! };
+      }
+      if (typeof data !== 'function') throw new TypeError(`a step of ${accumulate * chunks} parts takes a function that gives them`);
+      let sum = 0;
+      for (let index = 0; index < accumulate; index++) sum += gather(partOf, index * chunks);
+      return { loss: sum / accumulate, gradientNorm: program.call('apply', scalars)['gradient_norm']![0]! };
     },
-    state: () => compiled.pull(),
-    restore: (values) => compiled.push(values),
-    dispose: () => compiled.dispose(),
+    state: () => program.pull([...names, ...names.map(firstMoment), ...names.map(secondMoment)]),
+    weights: () => program.pull(names),
+    restore(values) {
+      program.push(values);
+      const sums = [...entries].filter(([name]) => name.startsWith(accumulated('')));
+      program.push(new Map(sums.map(([name, entry]) => [name, entry.values])));
+    },
+    dispose: () => program.dispose(),
   };
 }
-
-function globalNorm(kernels: Kernels, gradients: readonly Tensor[]): Tensor {
-  const squares = gradients.map((gradient) => kernels.total(kernels.square(gradient)));
-  return kernels.sqrt(squares.reduce((sum, square) => kernels.add(sum, square)));
-}
-
-const clipFactor = (kernels: Kernels, norm: Tensor, bound: number): Tensor =>
-  kernels.minimum(kernels.divide(kernels.constant(Float32Array.of(bound), []), kernels.shift(norm, 1e-6)), 1);
 
 export interface EmbedStep {
   /** Embeddings `[batch, embedding]` at unit length of images and of captions. */

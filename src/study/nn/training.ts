@@ -9,11 +9,13 @@ import type { Best, MetricRow } from './checkpoint.ts';
 import { loadCheckpoint, runIdentity, saveCheckpoint } from './checkpoint.ts';
 import { embedder } from './embed.ts';
 import type { ModelConfig } from './model-config.ts';
+import type { OptimiserSettings } from './optimiser.ts';
 import { digestOfWeights, initialWeights, parametersOf } from './parameters.ts';
 import type { Weights } from './parameters.ts';
-import { cosineRate } from './schedule.ts';
-import { startingState, trainStep, weightsIn } from './train-step.ts';
-import type { OptimiserSettings } from './train-step.ts';
+import { rateAt } from './schedule.ts';
+import type { Schedule } from './schedule.ts';
+import { startingState, trainStep } from './train-step.ts';
+import type { Batch, TrainStepOptions } from './train-step.ts';
 
 export interface TrainingSettings {
   readonly steps: number;
@@ -23,7 +25,11 @@ export interface TrainingSettings {
   readonly learningRate: number;
   /** Share of the steps over which the rate rises. */
   readonly warmup: number;
+  /** How the rate goes on after it; `cosine` by default. */
+  readonly schedule?: Schedule;
   readonly optimiser: OptimiserSettings;
+  /** How a step is computed: chunks, accumulation, checkpointed blocks, precision. */
+  readonly compute?: TrainStepOptions;
   readonly augment: Augment | null;
   /** Validation loss every so many steps and at the end; 0 never. */
   readonly evaluateEvery: number;
@@ -102,12 +108,13 @@ export async function train(
   let best: Best | null = saved?.best ?? null;
   let savedStep = saved?.step ?? null;
 
-  const step = trainStep(backend, config, batch, settings.optimiser, saved?.state ?? startingState(data.start ?? initialWeights(parameters, seed)));
+  const start = saved?.state ?? startingState(data.start ?? initialWeights(parameters, seed));
+  const step = trainStep(backend, config, batch, settings.optimiser, start, settings.compute);
   const validates = settings.evaluateEvery > 0 && data.validation.length > 1;
   const validation = validates
-    ? embedder(backend, config, initialWeights(parameters, seed), data.images, data.tokens, Math.min(batch, data.validation.length))
+    ? embedder(backend, config, initialWeights(parameters, seed), data.images, data.tokens, Math.min(step.partSize, data.validation.length))
     : null;
-  const build = batchBuilder(config, data.images, data.tokens, batch);
+  const build = batchBuilder(config, data.images, data.tokens, step.partSize);
   const order = batchOrder(data.train, batch, seed);
   const every = Math.max(1, Math.ceil(steps / curvePoints));
   const record = (metric: string, value: number, at: number): void => {
@@ -124,10 +131,15 @@ export async function train(
     const rate = rateMeter(batch);
     let lastSave = performance.now();
     for (let at = (saved?.step ?? 0) + 1; at <= steps; at++) {
-      const augment =
-        settings.augment === null ? undefined : { settings: settings.augment, random: randomOf(seed, 'augment', at) };
-      const learningRate = cosineRate(at, steps, settings.learningRate, settings.warmup);
-      const { loss, gradientNorm } = step.update(build(order(at), augment), at, learningRate);
+      const batchRows = order(at);
+      const part = (index: number): Batch => {
+        // One part draws from the step's own stream; of several, each from one of its own, since it may be asked for twice.
+        const random = step.parts === 1 ? randomOf(seed, 'augment', at) : randomOf(seed, 'augment', at, index);
+        const augment = settings.augment === null ? undefined : { settings: settings.augment, random };
+        return build(batchRows.subarray(index * step.partSize, (index + 1) * step.partSize), augment);
+      };
+      const learningRate = rateAt(settings.schedule ?? 'cosine', at, steps, settings.learningRate, settings.warmup);
+      const { loss, gradientNorm } = step.update(part, at, learningRate);
       if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
         throw new TrainingDivergedError(loss, at, learningRate, watch.checkpoint === null ? null : savedStep);
       }
@@ -140,7 +152,7 @@ export async function train(
         watch.metric('pairs_per_second', pairsPerSecond, at);
       }
       if (validation !== null && (at % settings.evaluateEvery === 0 || at === steps)) {
-        const weights = weightsIn(parameters, step.state());
+        const weights = step.weights();
         validation.restore(weights);
         const logitScale = Math.exp(weights.get('logit_scale')![0]!);
         const embeddings = await validation.embed(data.validation);
@@ -162,7 +174,7 @@ export async function train(
         lastSave = performance.now();
       }
     }
-    const kept = settings.keep === 'best' && best !== null ? best : { step: steps, weights: weightsIn(parameters, step.state()) };
+    const kept = settings.keep === 'best' && best !== null ? best : { step: steps, weights: step.weights() };
     return { weights: new Map(kept.weights), keptStep: kept.step, rows };
   } finally {
     step.dispose();

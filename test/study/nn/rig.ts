@@ -1,7 +1,7 @@
 import type { ImageSource, TokenSource } from '../../../src/study/nn/batches.ts';
 import type { TrainingData, TrainingSettings, TrainingWatch } from '../../../src/study/nn/training.ts';
 import { modelConfig } from '../../../src/study/nn/model-config.ts';
-import { defaultOptimiser } from '../../../src/study/nn/train-step.ts';
+import { defaultOptimiser } from '../../../src/study/nn/optimiser.ts';
 import { randomOf } from '../../../src/study/data/random.ts';
 
 /** The smallest model there is use for: 16 × 16 pixels in four patches, captions of eight tokens. */
