@@ -14,6 +14,9 @@ export function showable(kind: Scale['kind'], value: number | undefined): value 
   return value !== undefined && Number.isFinite(value) && (kind === 'linear' || value > 0);
 }
 
+/** Share of its values (or decades) that an axis must span to have ticks of its own. */
+const resolution = 1e-9;
+
 /**
  * A scale that holds all showable values with a little room, unless `min` or `max` fix an end.
  * @param count about how many ticks
@@ -30,10 +33,12 @@ export function makeScale(kind: Scale['kind'], values: readonly number[], count:
   }
   let from = forward(low);
   let to = forward(high);
-  const room = to > from ? 0.04 * (to - from) : Math.max(0.05 * Math.abs(from), kind === 'log' ? 0.3 : 0.5);
+  const spans = (): boolean => to - from > resolution * (kind === 'log' ? 1 : Math.max(Math.abs(from), Math.abs(to)));
+  // Values that differ in their last digits only are one value: ticks between them could not be told apart, nor counted.
+  const room = spans() ? 0.04 * (to - from) : Math.max(0.05 * Math.abs(from), kind === 'log' ? 0.3 : 0.5);
   from = showable(kind, min) ? forward(min) : from - room;
   to = showable(kind, max) ? forward(max) : to + room;
-  if (!(to > from)) to = from + 1;
+  if (!spans()) to = from + Math.max(1, Math.abs(from));
   const start = backward(from);
   const end = backward(to);
   return {
@@ -50,8 +55,11 @@ export function linearTicks(min: number, max: number, count: number): number[] {
   const rough = (max - min) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999) ?? 10 * power;
+  const first = Math.ceil(min / step - 1e-9);
+  const last = Math.floor(max / step + 1e-9);
   const ticks: number[] = [];
-  for (let k = Math.ceil(min / step - 1e-9); k * step <= max + step * 1e-9; k += 1)
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last)) return ticks; // too close together to be counted
+  for (let k = first; k <= last; k += 1)
     ticks.push(Number((k * step).toPrecision(12)));
   return ticks;
 }

@@ -56,6 +56,16 @@ describe('ticks', () => {
     );
   });
 
+  it.each(['linear', 'log'] as const)('come to an end on a %s axis whose values differ in the last digit only', (kind) => {
+    for (const value of [1e9, 1, 3e-9]) {
+      const scale = makeScale(kind, [value, value * (1 + Number.EPSILON)], 6);
+      expect(scale.ticks.length).toBeGreaterThan(0);
+      expect(scale.ticks.length).toBeLessThan(25);
+      expect(scale.place(value)).toBeCloseTo(0.5, 1);
+    }
+    expect(linearTicks(1e9, 1e9 * (1 + Number.EPSILON), 6)).toEqual([]);
+  });
+
   it('are written as people write them', () => {
     expect([0, 0.25, 1000, 12345, 1e5, 1e9, 2.5e-7, -3, NaN].map(formatNumber)).toEqual([
       '0',
