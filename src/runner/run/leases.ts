@@ -142,10 +142,20 @@ export class Leases {
   }
 
   release(key: Key): void {
-    this.#held.delete(key);
-    if (this.#held.size === 0) this.#stop();
+    if (!this.#held.has(key)) return;
+    this.drop(key);
+    this.forget(key);
+  }
+
+  /** The part of a release that belongs into the transaction of a commit; `forget` follows when that is through. */
+  drop(key: Key): void {
     const { host, pid } = thisProcess();
     this.#drop.run(key, this.#run, pid, host);
+  }
+
+  forget(key: Key): void {
+    this.#held.delete(key);
+    if (this.#held.size === 0) this.#stop();
   }
 
   /** At the end of the run. */

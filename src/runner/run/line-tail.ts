@@ -8,10 +8,12 @@ export interface LineTailOptions {
   readonly maxRead: number;
 }
 
+/** One for all: what outlives a read is copied. */
+const buffer = Buffer.allocUnsafe(64 * 1024);
+
 export class LineTail {
   readonly #file: string;
   readonly #options: LineTailOptions;
-  readonly #buffer: Buffer;
   #descriptor: number | null = null;
   #position: number;
   #partial: Buffer[] = [];
@@ -22,7 +24,6 @@ export class LineTail {
     this.#file = file;
     this.#options = options;
     this.#position = position;
-    this.#buffer = Buffer.allocUnsafe(Math.min(options.maxRead, 64 * 1024));
   }
 
   /** How many lines were longer than allowed, so far. */
@@ -36,11 +37,11 @@ export class LineTail {
     if (!this.#open()) return { lines, more: false };
     let total = 0;
     while (total < this.#options.maxRead) {
-      const count = readSync(this.#descriptor!, this.#buffer, 0, this.#buffer.length, this.#position);
+      const count = readSync(this.#descriptor!, buffer, 0, Math.min(buffer.length, this.#options.maxRead), this.#position);
       if (count === 0) return { lines, more: false };
       this.#position += count;
       total += count;
-      this.#split(this.#buffer.subarray(0, count), lines);
+      this.#split(buffer.subarray(0, count), lines);
     }
     return { lines, more: true };
   }

@@ -1,12 +1,17 @@
 /** A stage's log: on disk before its process starts. */
-import { closeSync, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /** Opens it for appending, so that what several processes write goes one after the other. An old one is emptied. */
 export function openLog(file: string): number {
-  mkdirSync(dirname(file), { recursive: true });
-  closeSync(openSync(file, 'w'));
-  return openSync(file, 'a');
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND;
+  try {
+    return openSync(file, flags);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    mkdirSync(dirname(file), { recursive: true });
+    return openSync(file, flags);
+  }
 }
 
 /** Adds a line of the driver's own. */

@@ -2,7 +2,7 @@
  * What the kernel says about processes, read from /proc. Where there is no /proc (macOS) every question is answered
  * with "unknown", and process groups are all that is left to end a stage by.
  */
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { openSync, readFileSync, readSync, readdirSync, readlinkSync } from 'node:fs';
 
 export interface ProcessStat {
   readonly pid: number;
@@ -28,11 +28,21 @@ const pageBytes = 4096;
 
 export const hasProc = process.platform === 'linux';
 
+const opened = new Map<string, number>();
+const page = Buffer.allocUnsafe(64 * 1024);
+
+/** For files that are read for every stage: kept open, one call for each reading. */
+function readAgain(path: string): string {
+  const descriptor = opened.get(path) ?? openSync(path, 'r');
+  opened.set(path, descriptor);
+  return page.toString('latin1', 0, readSync(descriptor, page, 0, page.length, 0));
+}
+
 export function readProcess(pid: number | 'self'): ProcessStat | null {
   if (!hasProc) return null;
   let text: string;
   try {
-    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    text = pid === 'self' ? readAgain('/proc/self/stat') : readFileSync(`/proc/${pid}/stat`, 'latin1');
   } catch {
     return null; // ended
   }
@@ -97,7 +107,7 @@ export function worksIn(pid: number, folder: string): boolean {
 export function lastPid(): number | null {
   if (!hasProc) return null;
   try {
-    return Number(readFileSync('/proc/loadavg', 'latin1').trim().split(' ').at(-1));
+    return Number(readAgain('/proc/loadavg').trim().split(' ').at(-1));
   } catch {
     return null;
   }
@@ -106,7 +116,7 @@ export function lastPid(): number | null {
 /** How many processes the kernel has ended for want of memory since boot; null when it does not say. */
 export function outOfMemoryKills(): number | null {
   try {
-    const match = /^oom_kill (\d+)$/m.exec(readFileSync('/proc/vmstat', 'latin1'));
+    const match = /^oom_kill (\d+)$/m.exec(readAgain('/proc/vmstat'));
     return match ? Number(match[1]) : null;
   } catch {
     return null;

@@ -10,7 +10,7 @@ import { changedInputs } from '../plan/settle.ts';
 import type { Settled } from '../plan/settle.ts';
 import { publishOutputs } from '../store/publish.ts';
 import { showOutputs } from '../store/links.ts';
-import type { Artefact, FailureCause } from '../store/model.ts';
+import type { Artefact, FailureCause, Key } from '../store/model.ts';
 import { recordVerification } from '../store/verifications.ts';
 import type { VerificationReport } from '../store/verifications.ts';
 import { AttemptRecorder } from './attempt-recorder.ts';
@@ -129,7 +129,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   const common = { attempt, durationMs, summary: recorder.summary, log, folder };
   switch (end.status) {
     case 'ran':
-      settleDown(context, cell, key, end.outputs);
+      settleDown(context, cell, { key, attempt, folder }, end.outputs);
       return { ...common, ...end };
     case 'verified':
       context.inBackground(removeWorkFolder(folder));
@@ -265,19 +265,21 @@ function finish(
     if (report !== undefined) recordVerification(store.database, report, { again: attempt, at: endedAt });
     if (ran !== null) {
       if (request.cell.settings.checkpoint) store.database.prepare('DELETE FROM checkpoint WHERE key = ?').run(key);
-      leases.release(key);
+      leases.drop(key);
     }
     faultPoint('commit-written');
     return ending;
   }).immediate();
   faultPoint('committed');
+  if (end.status === 'ran') leases.forget(key);
   return end;
 }
 
 /** What follows a commit and may be done again by the next run if this one ends here. Trouble with it does not undo the result. */
-function settleDown(context: RunContext, cell: Cell, key: string, outputs: Outputs): void {
+function settleDown(context: RunContext, cell: Cell, { key, attempt, folder }: { key: Key; attempt: number; folder: string }, outputs: Outputs): void {
   makeVisible(context, cell, outputs);
-  context.inBackground(dropEarlierFolders(context.store.cache, key));
+  const earlier = context.store.results.hasEarlierAttempt(key, attempt);
+  context.inBackground(earlier ? dropEarlierFolders(context.store.cache, key) : removeWorkFolder(folder));
   if (cell.settings.checkpoint) context.inBackground(removeWorkFolder(join(context.store.cache, 'checkpoints', key)));
 }
 

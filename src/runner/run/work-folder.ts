@@ -1,5 +1,5 @@
 /** The private folder of an attempt: what the driver puts there, and where the stage works. */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { shellQuote } from '../pipeline/shell-text.ts';
@@ -38,10 +38,9 @@ export function outputPaths(cell: Cell, folder: string): Record<string, string> 
 /** Makes the folder as a stage finds it. What an earlier attempt of this name left is removed. */
 export function createWorkFolder(cell: Cell, folder: string): void {
   const paths = jobFiles(folder);
-  if (existsSync(folder)) rmSync(folder, { recursive: true, force: true });
-  mkdirSync(paths.files, { recursive: true });
+  makeEmptyFolder(folder);
+  mkdirSync(paths.files);
   writeFileSync(paths.params, `${JSON.stringify(cell.with, null, 2)}\n`);
-  writeFileSync(paths.events, '');
   const typed = cell.action.kind === 'module';
   for (const [name, output] of Object.entries(cell.outputs)) {
     const path = join(paths.files, output.path);
@@ -50,14 +49,41 @@ export function createWorkFolder(cell: Cell, folder: string): void {
   }
 }
 
+function makeEmptyFolder(folder: string): void {
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST' && code !== 'ENOENT') throw error;
+    if (code === 'EEXIST') rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+  }
+}
+
 /** Removes a work folder, also one of which a stage has made parts read-only. */
 export async function removeWorkFolder(folder: string): Promise<void> {
+  if (removeSmall(folder)) return;
   try {
     await rm(folder, { recursive: true, force: true });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'EACCES' && code !== 'EPERM') throw error;
     removeTree(folder);
+  }
+}
+
+/**
+ * A folder whose outputs were all taken away goes in a few calls; walking it would take a dozen turns of the event loop. False when
+ * there is more in it, or any trouble.
+ */
+function removeSmall(folder: string): boolean {
+  try {
+    rmdirSync(jobFiles(folder).files);
+    for (const name of readdirSync(folder)) unlinkSync(join(folder, name));
+    rmdirSync(folder);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -232,6 +232,11 @@ export class Results {
     return this.#statements.prepare<[number], { note: string | null }>(`SELECT json_extract(notes, '$[#-1]') AS note FROM attempt WHERE id = ?`).get(attempt)?.note ?? null;
   }
 
+  /** Whether there was an attempt with the action key before this one. */
+  hasEarlierAttempt(actionKey: Key, attempt: number): boolean {
+    return this.#statements.prepare('SELECT 1 FROM attempt WHERE action_key = ? AND id < ? LIMIT 1').get(actionKey, attempt) !== undefined;
+  }
+
   /** Attempts that say they are running, in whatever run: some may have been left behind by a crash. */
   runningAttempts(): Attempt[] {
     return this.#statements.prepare<[], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE status = 'running' ORDER BY id`).all().map(toAttempt);
