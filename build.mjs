@@ -14,6 +14,7 @@ const dist = join(root, 'dist');
 const entries = {
   pipe: 'src/main.ts',
   'stage-worker': 'src/runner/run/stage-worker.ts',
+  'spawn-helper': 'src/runner/run/spawn-helper.ts',
   index: 'src/index.ts',
   stage: 'src/stage.ts',
   bench: 'test/bench/main.ts',

@@ -1,23 +1,24 @@
 /** Runs a cell on this machine: a process of its own group, its log by descriptor, its tree ended when it ends. */
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { closeSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { faultPoint } from '../fault-point.ts';
 import { commandLine } from './command-line.ts';
 import { EventReader } from './event-reader.ts';
 import type { Executor, Job, JobOutcome } from './executor.ts';
 import { nameEnd } from './exit-cause.ts';
+import type { NamedEnd } from './exit-cause.ts';
 import { GpuMeter } from './gpu-meter.ts';
-import { appendToLog, logTail, openLog } from './log-file.ts';
+import { launchHere } from './launch.ts';
+import type { Launched, LaunchRequest } from './launch.ts';
+import { appendToLog, logTail } from './log-file.ts';
 import { meter } from './meter.ts';
-import type { Measured } from './meter.ts';
 import { outOfMemoryKills } from './process-table.ts';
 import { endTree, findTree, groupIsEmpty, pidsSince, signalTree } from './process-tree.ts';
 import { RedactStream, redactor, secretValues } from './redact.ts';
+import { Spawner } from './spawner.ts';
 import { stageEnvironment } from './stage-environment.ts';
-import { jobFiles, outputPaths, writeRunScript } from './work-folder.ts';
+import { jobFiles, outputPaths, runScript } from './work-folder.ts';
 import { lifelineVariable } from './worker-job.ts';
 import type { WorkerJob } from './worker-job.ts';
 
@@ -29,59 +30,59 @@ export interface LocalExecutorOptions {
   readonly graceMs?: number;
   /** The worker's program; dist/stage-worker.js of the package unless said. */
   readonly worker?: string;
+  /** The program that starts processes; dist/spawn-helper.js of the package unless said. */
+  readonly spawnHelper?: string;
+}
+
+interface Local extends LocalExecutorOptions {
+  readonly spawner: Spawner;
 }
 
 type Control = Parameters<Executor['execute']>[1];
 
 export function createLocalExecutor(options: LocalExecutorOptions): Executor {
+  const spawner = new Spawner(options.spawnHelper ?? join(options.packageRoot, 'dist', 'spawn-helper.js'));
+  const local = { ...options, spawner };
   return {
     name: 'local',
-    execute: (job, control) => execute(job, control, options),
-    async close() {
-      // nothing outlives a job
-    },
+    execute: (job, control) => execute(job, control, local),
+    close: () => spawner.close(),
   };
 }
 
-async function execute(job: Job, control: Control, options: LocalExecutorOptions): Promise<JobOutcome> {
+async function execute(job: Job, control: Control, options: Local): Promise<JobOutcome> {
   const argv = argvOf(job, options);
   const environment = stageEnvironment(job, options.environment, options.packageRoot);
-  writeRunScript(job, argv, environment);
   const secrets = secretValues(Object.keys(environment.secret), environment.secret);
   const redact = redactor(secrets);
-  const log = openLog(job.log);
+  const typed = job.cell.action.kind === 'module';
+  const files = jobFiles(job.folder);
   const kills = outOfMemoryKills();
   const started = performance.now();
-  const typed = job.cell.action.kind === 'module';
-  let child: ChildProcess;
+  const request: LaunchRequest = {
+    argv, cwd: files.files, log: job.log, script: { path: files.script, text: runScript(job, argv, environment) }, lifeline: typed,
+    environment: { ...environment.plain, ...environment.secret, ...(typed ? { [lifelineVariable]: '3' } : {}) },
+  };
   faultPoint('process-starting');
+  let output = Promise.resolve();
+  let launched: Launched;
   try {
-    child = spawn(argv[0]!, argv.slice(1), {
-      cwd: jobFiles(job.folder).files,
-      env: { ...environment.plain, ...environment.secret, ...(typed ? { [lifelineVariable]: '3' } : {}) },
-      detached: true,
-      // The fourth is a pipe that closes when this process ends, however it ends: a typed stage stops then.
-      stdio: ['ignore', ...(secrets.length > 0 ? ['pipe', 'pipe'] as const : [log, log]), typed ? 'pipe' : 'ignore'],
-    });
+    // What has to be redacted goes through this process.
+    launched = secrets.length === 0 ? await options.spawner.launch(request) : await launchHere(request, (...streams) => void (output = redactedOutput(streams, secrets, job.log)));
   } catch (error) {
-    closeSync(log);
+    if ((error as NodeJS.ErrnoException).syscall?.startsWith('spawn') !== true) throw error;
     return notStarted(error, argv);
   }
-  const lifeline = child.stdio[3] instanceof Socket ? child.stdio[3] : null;
-  lifeline?.on('error', () => undefined);
-  lifeline?.unref();
-  const output = secrets.length > 0 ? redactedOutput(child, secrets, job.log) : Promise.resolve();
-  closeSync(log);
-  const root = child.pid;
-  if (root === undefined) return notStarted(await new Promise(resolve => child.once('error', resolve)), argv);
+  const root = launched.pid;
 
   faultPoint('process-started');
   meter.watch(root);
   const gpus = new GpuMeter(job.grant.gpus, options.environment);
-  const events = new EventReader(jobFiles(job.folder).events, redact, control.onEvent, control.onNotice);
+  const events = new EventReader(files.events, redact, control.onEvent, control.onNotice);
   const tree = { folder: job.folder, root, seen: meter.seen(root) };
   const stopper = new Stopper(tree, control, job.timeoutMs, options.graceMs ?? 30_000);
-  const { exitCode, signal, measured } = await ended(child, root);
+  const { exitCode, signal, addedSeconds, lost } = await launched.ended;
+  const measured = meter.exited(root, addedSeconds);
   stopper.done();
   faultPoint('process-ended');
   // A short stage that left nothing behind in its group need not be looked for in all of /proc.
@@ -91,11 +92,10 @@ async function execute(job: Job, control: Control, options: LocalExecutorOptions
     if (count > 0) appendToLog(job.log, `[pipe] ended ${count === 1 ? 'a process' : `${count} processes`} that the stage left running`);
     if (left.length > 0) control.onNotice?.(`processes that could not be ended: ${left.join(', ')}`);
   }
-  lifeline?.destroy();
   await output;
   await events.close();
   const kernelKills = outOfMemoryKills();
-  const named = nameEnd({
+  const named = lost !== undefined ? lostEnd(lost) : nameEnd({
     exitCode, signal, stopped: stopper.stopped, timeoutMs: job.timeoutMs,
     outOfMemoryKill: kills !== null && kernelKills !== null && kernelKills > kills,
     tail: exitCode === 0 && stopper.stopped === null ? [] : logTail(job.log, 40),
@@ -132,16 +132,9 @@ function argvOf(job: Job, options: LocalExecutorOptions): string[] {
   }
 }
 
-function ended(child: ChildProcess, root: number): Promise<{ exitCode: number | null; signal: NodeJS.Signals | null; measured: Measured }> {
-  return new Promise(resolve => {
-    // `exit`, not `close`: a daemon may hold the pipes open for ever.
-    child.once('exit', (exitCode, signal) => resolve({ exitCode, signal, measured: meter.exited(root) }));
-  });
-}
-
 /** With secrets the output goes through this process, which is slower and the only way to keep them out of the file. */
-function redactedOutput(child: ChildProcess, secrets: readonly string[], log: string): Promise<void> {
-  const streams = [child.stdout!, child.stderr!].map(
+function redactedOutput(outputs: readonly Readable[], secrets: readonly string[], log: string): Promise<void> {
+  const streams = outputs.map(
     stream =>
       new Promise<void>(resolve => {
         const clean = stream.pipe(new RedactStream(secrets));
@@ -153,6 +146,9 @@ function redactedOutput(child: ChildProcess, secrets: readonly string[], log: st
   );
   return Promise.all(streams).then(() => undefined);
 }
+
+/** How it ended nobody knows: no reason to try again, and none to trust what it left. */
+const lostEnd = (message: string): NamedEnd => ({ ok: false, cause: 'internal', message, signal: null });
 
 function notStarted(error: unknown, argv: readonly string[]): JobOutcome {
   const { code, message } = error as NodeJS.ErrnoException;

@@ -29,12 +29,9 @@ interface Watched {
 class Meter {
   readonly #watched = new Map<number, Watched>();
   #timer: NodeJS.Timeout | null = null;
-  /** Processor time of all ended children of this process, as last seen: what is added at an exit is that child's. */
-  #childSeconds = 0;
 
   watch(root: number): void {
     if (!hasProc) return;
-    if (this.#watched.size === 0) this.#childSeconds = childSeconds();
     this.#watched.set(root, { root, since: performance.now(), seen: new Map(), sampledAt: 0, cpuSeconds: 0, peakBytes: 0, samples: 0 });
     this.#schedule();
   }
@@ -43,8 +40,8 @@ class Meter {
     return this.#watched.get(root)?.seen ?? new Map<number, string>();
   }
 
-  /** To be called from the exit event of the root process. */
-  exited(root: number): Measured {
+  /** To be called when the root process has ended. `added`: see `ProcessEnd`. */
+  exited(root: number, added: number | null): Measured {
     const watched = this.#watched.get(root);
     if (!watched) return { cpuSeconds: null, peakMemoryBytes: null };
     this.#watched.delete(root);
@@ -52,13 +49,9 @@ class Meter {
       clearTimeout(this.#timer);
       this.#timer = null;
     }
-    // The kernel adds the whole tree's time to the parent's when it is collected: exact, unless two stages ended in the
-    // same instant. Then the difference is not credible for one of them, and the samples are what is known.
-    const now = childSeconds();
-    const added = now - this.#childSeconds;
-    this.#childSeconds = now;
+    // Exact, unless two stages ended in the same instant: then it is not credible for one of them, and the samples are what is known.
     const sinceSample = (performance.now() - (watched.samples > 0 ? watched.sampledAt : watched.since)) / 1000;
-    const credible = added >= watched.cpuSeconds - 0.05 && added <= watched.cpuSeconds + sinceSample * availableParallelism() + 0.1;
+    const credible = added !== null && added >= watched.cpuSeconds - 0.05 && added <= watched.cpuSeconds + sinceSample * availableParallelism() + 0.1;
     return {
       cpuSeconds: credible ? Math.max(added, watched.cpuSeconds) : watched.samples > 0 ? watched.cpuSeconds : null,
       peakMemoryBytes: watched.samples > 0 ? watched.peakBytes : null,
@@ -115,6 +108,3 @@ class Meter {
 }
 
 export const meter = new Meter();
-
-/** Seconds of all children of this process that have ended and were collected. */
-const childSeconds = (): number => readProcess('self')?.childSeconds ?? 0;

@@ -73,6 +73,9 @@ export function listPids(): number[] {
   return pids;
 }
 
+/** Seconds of all children of this process that have ended and were collected; null when unknown. */
+export const childSeconds = (): number | null => readProcess('self')?.childSeconds ?? null;
+
 /** The most memory that the process has held at once so far, in bytes; null when it has ended. */
 export function peakResidentBytes(pid: number): number | null {
   try {

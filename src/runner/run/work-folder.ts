@@ -87,16 +87,15 @@ function removeSmall(folder: string): boolean {
   }
 }
 
-/** A script that runs the attempt again by hand, with the environment it had. Secrets come from the caller's environment. */
-export function writeRunScript(job: Job, argv: readonly string[], environment: StageEnvironment): void {
-  const { script } = jobFiles(job.folder);
+/** The text of a script that runs the attempt again by hand, with the environment it had. Secrets come from the caller's environment. */
+export function runScript(job: Job, argv: readonly string[], environment: StageEnvironment): string {
   const assignments = [
     // Without the marker by which a stage's processes are found and ended: this one is its caller's.
     ...Object.entries(environment.plain).filter(([name]) => name !== markerVariable).map(([name, value]) => `${name}=${shellQuote(value)}`),
     ...Object.keys(environment.secret).map(name => `${name}="\${${name}-}"`),
   ];
   const secrets = Object.keys(environment.secret);
-  const text = [
+  return [
     '#!/bin/sh',
     `# Runs ${job.cell.id.replaceAll('\n', ' ')} again by hand, in this folder, with the environment it had. Nothing of it is recorded.`,
     ...(secrets.length > 0 ? [`# Not kept here, taken from your environment: ${secrets.join(', ')}`] : []),
@@ -106,5 +105,4 @@ export function writeRunScript(job: Job, argv: readonly string[], environment: S
     `  ${argv.map(shellQuote).join(' ')}`,
     '',
   ].join('\n');
-  writeFileSync(script, text, { mode: 0o755 });
 }
