@@ -103,7 +103,8 @@ export class TestProject {
     const store = this.store();
     const environment = options.environment ?? process.env;
     const worker = await buildProgram('src/runner/run/stage-worker.ts');
-    const executor = createLocalExecutor({ packageRoot, environment, worker, graceMs: options.graceMs });
+    const spawnHelper = await buildProgram('src/runner/run/spawn-helper.ts');
+    const executor = createLocalExecutor({ packageRoot, environment, worker, spawnHelper, graceMs: options.graceMs });
     const events: RunEvent[] = [];
     try {
       const plan = await this.plan(store, options);

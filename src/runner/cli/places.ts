@@ -45,6 +45,7 @@ export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'sto
     },
     fetch: async artefact => (await open()).fetch(artefact),
     async close() {
+      await local.close();
       await remote?.close();
     },
   };

@@ -143,8 +143,9 @@ export class Leases {
 
   release(key: Key): void {
     if (!this.#held.has(key)) return;
-    this.drop(key);
+    // First: what cannot be written now (a full disk) is not tried again at the end of the run.
     this.forget(key);
+    this.drop(key);
   }
 
   /** The part of a release that belongs into the transaction of a commit; `forget` follows when that is through. */

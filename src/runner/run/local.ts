@@ -70,7 +70,11 @@ async function execute(job: Job, control: Control, options: Local): Promise<JobO
     // What has to be redacted goes through this process.
     launched = secrets.length === 0 ? await options.spawner.launch(request) : await launchHere(request, (...streams) => void (output = redactedOutput(streams, secrets, job.log)));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).syscall?.startsWith('spawn') !== true) throw error;
+    if ((error as NodeJS.ErrnoException).syscall?.startsWith('spawn') !== true) {
+      // Whoever was to start it may have done so and ended before saying it.
+      await endTree({ folder: job.folder, root: null, seen: new Map() });
+      throw error;
+    }
     return notStarted(error, argv);
   }
   const root = launched.pid;

@@ -67,7 +67,8 @@ export class Spawner {
     this.#helper = helper;
     helper.once('spawn', () => void (this.#ready = true));
     helper.once('error', () => this.#lose(helper));
-    helper.once('exit', () => this.#lose(helper));
+    // `close`, not `exit`: what it said before it ended is read first.
+    helper.once('close', () => this.#lose(helper));
     helper.stdin!.on('error', () => undefined);
     helper.unref();
     this.#hold();
