@@ -17,8 +17,7 @@ export const stage = defineStage({
   inputs: { runs: 'metrics[]', reference: 'metrics[]' },
   outputs: { comparison: 'metrics' },
   async run({ params, inputs, outputs, report }) {
-    const { metricLines } = await import('../src/study/metric-lines.ts');
-    const { readMetrics } = await import('../src/study/law/runs.ts');
+    const { metricLines, readMetrics } = await import('../src/study/metric-lines.ts');
     const { compareRuns } = await import('../src/study/eval/compare.ts');
 
     const read = async (cells: typeof inputs.runs): Promise<{ block: string; metrics: Map<string, number> }[]> => {

@@ -21,7 +21,7 @@ export const stage = defineStage({
   outputs: { plot: 'file', answer: 'file' },
   async run({ params, inputs, outputs, report }) {
     const { barChart } = await import('../src/chart/bar-chart.ts');
-    const { readMetrics } = await import('../src/study/law/runs.ts');
+    const { readMetrics } = await import('../src/study/metric-lines.ts');
     const { comparisonAnswer } = await import('../src/study/eval/comparison-answer.ts');
 
     const rows = await Promise.all(

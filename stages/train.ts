@@ -45,13 +45,13 @@ export const stage = defineStage({
       chunk: z.int().positive().nullable().default(null),
       /** Cuts the batch into so many parts, contrasted within themselves, whose gradients are averaged. */
       accumulate: z.int().positive().default(1),
-      /** Keep only what goes into each transformer block and compute its inside again: less memory, a third more time. */
+      /** Keep only what goes into each transformer block and compute its inside again for the gradient: less memory for more time. */
       checkpointBlocks: z.boolean().default(false),
       /** What products of matrices are computed in, on native TensorFlow. */
       precision: z.enum(['float32', 'bfloat16']).default('float32'),
       /** The gradient is taken of the loss times this, and divided by it again. */
       lossScale: z.number().positive().default(1),
-      /** Let XLA compile the steps, on native TensorFlow: minutes at the start. */
+      /** Let XLA compile the steps, on native TensorFlow; compiling takes long at the start. */
       xla: z.boolean().default(false),
       /** Peak; default by width. */
       learningRate: z.number().positive().nullable().default(null),

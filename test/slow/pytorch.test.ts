@@ -59,11 +59,10 @@ describe.skipIf(skipWithoutPython)('against PyTorch (needs PIPE_TEST_PYTHON)', (
     expect(await runPython('open_clip_model.py', join(folder, 'model'), join(folder, 'back'))).toBe('equal');
   });
 
-  it.each(['wasm', 'tensorflow'] as const)('gives the loss to 1e-5 and gradients to 1e-4 on %s', async (name) => {
-    if (name === 'tensorflow' && !hasNative) {
-      expect(process.env['CI'], 'native TensorFlow is installed in CI').toBeUndefined();
-      return;
-    }
+  // In CI native TensorFlow is installed; its absence fails there when the backend is opened.
+  const skipped = (name: string): boolean => name === 'tensorflow' && !hasNative && process.env['CI'] === undefined;
+  it.for(['wasm', 'tensorflow'] as const)('gives the loss to 1e-5 and gradients to 1e-4 on %s', async (name, context) => {
+    context.skip(skipped(name), 'native TensorFlow is not installed');
     const base = modelConfig('d64l3', { input: { resolution: 32, patch: 8, context: 12, vocabulary: 80 } });
     const config: ModelConfig = { ...base, image: { ...base.image, width: 96, heads: 3 }, embedding: 48 };
     const parameters = parametersOf(config);

@@ -173,7 +173,7 @@ export class ManifestReader {
 
 function undeclaredFact({ name, file }: ElsewhereFacts, write: string, what: string): PipeError {
   return new PipeError(`${what} of the host ${name} belongs in a key, and ${file} does not declare it`, {
-    exitCode: 2, code: 'undeclared-fact', hint: `write \`${write}\` there; \`pipe hosts ${name}\` shows what it is`,
+    exitCode: 2, code: 'undeclared-fact', hint: `write \`${write}\` for ${name} in ${file}, as it is there`,
   });
 }
 

@@ -91,7 +91,7 @@ export class Host {
         if (error instanceof HostUnusable && (!this.#everConnected || error.code === 'disk-full')) throw error;
         const why = error instanceof Error ? error.message : String(error);
         if (performance.now() - since > patience) {
-          throw new PipeError(`${name} does not answer: ${why}`, { exitCode: 3, code: 'host-unreachable', hint: `\`pipe hosts ${name}\` checks it${this.#everConnected ? '; what runs there goes on, and the next run takes its result' : ''}`, cause: error });
+          throw new PipeError(`${name} does not answer: ${why}`, { exitCode: 3, code: 'host-unreachable', hint: `try \`ssh\` with its settings in pipe.hosts.yaml by hand${this.#everConnected ? '; what runs there goes on, and the next run takes its result' : ''}`, cause: error });
         }
         if (!told && this.#everConnected) this.#notice(`the connection to ${name} is lost (${why}); what runs there goes on, and it is tried again`);
         told = true;

@@ -276,7 +276,7 @@ class RemoteRun {
     const { name } = this.#settings;
     const text = error instanceof Error ? error.message : String(error);
     if (this.#control.signal.aborted && (this.#giveUp.signal.aborted || error instanceof ConnectionLost)) {
-      return failed('cancelled', this.#started ? `${name} did not confirm that it stopped it: \`pipe stop --on ${name}\` looks again` : 'stopped on request, before it had started');
+      return failed('cancelled', this.#started ? `${name} did not confirm that it stopped it: it may go on there, and the next run of this cell takes part in it` : 'stopped on request, before it had started');
     }
     if (error instanceof HostRefusal) {
       const full = error.code === 'ENOSPC' || error.code === 'EDQUOT';

@@ -1,5 +1,5 @@
 /** Runs as `evaluate` reports them: metrics files, one a cell, turned into points and a list of what is left out. */
-import { readFile } from 'node:fs/promises';
+import { readMetrics } from '../metric-lines.ts';
 import type { PlottedRun } from './plot.ts';
 
 export interface RunCell {
@@ -60,24 +60,4 @@ export async function collectRuns(cells: readonly RunCell[], names: RunMetricNam
     });
   }
   return { runs, leftOut };
-}
-
-/** The last value of each metric; texts such as "NaN" and "Infinity" are numbers too, null is NaN. */
-export async function readMetrics(file: string): Promise<Map<string, number>> {
-  const metrics = new Map<string, number>();
-  (await readFile(file, 'utf8')).split('\n').forEach((line, index) => {
-    if (line.trim() === '') return;
-    let row: unknown;
-    try {
-      row = JSON.parse(line);
-    } catch (cause) {
-      throw new Error(`${file}:${index + 1}: not JSON: ${line.slice(0, 80)}`, { cause });
-    }
-    if (typeof row !== 'object' || row === null || !('metric' in row) || !('value' in row) || typeof row.metric !== 'string') {
-      throw new Error(`${file}:${index + 1}: not a metric: ${line.slice(0, 80)}`);
-    }
-    const { metric, value } = row;
-    metrics.set(metric, value === null ? NaN : Number(value));
-  });
-  return metrics;
 }

@@ -21,15 +21,6 @@ const smallestGap = 16;
 export const isAllowed = ({ tokens, causal, mask }: AttentionShape, query: number, key: number): boolean =>
   (!causal || key <= query) && (mask?.allowed === undefined || mask.allowed[query * tokens + key] !== 0);
 
-/** Query i sees keys i - before … i + after: the banded form, of which sliding windows are made. */
-export function bandPattern(tokens: number, before: number, after: number): PairMask {
-  const allowed = new Uint8Array(tokens * tokens);
-  for (let query = 0; query < tokens; query++) {
-    allowed.fill(1, query * tokens + Math.max(0, query - before), query * tokens + Math.min(tokens, query + after + 1));
-  }
-  return { allowed };
-}
-
 /** The keys that each query sees, as ranges. @throws TypeError for a pattern of another size, or a query that sees nothing. */
 export function keyRanges(shape: AttentionShape): readonly (readonly KeyRange[])[] {
   const { tokens, causal, mask } = shape;

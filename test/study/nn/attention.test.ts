@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { randomOf } from '../../../src/study/data/random.ts';
-import { bandPattern, queryChunks } from '../../../src/study/nn/attention-mask.ts';
+import { queryChunks } from '../../../src/study/nn/attention-mask.ts';
+import { type AttentionPattern, attentionMask } from '../../../src/study/nn/attention-pattern.ts';
 import type { Backend } from '../../../src/study/nn/backend.ts';
 import type { AttentionShape } from '../../../src/study/nn/kernels.ts';
 import { openTestBackends } from './backends.ts';
@@ -64,11 +65,30 @@ describe('attention patterns', () => {
   const scattered = Uint8Array.from({ length: tokens * tokens }, (_, pair) =>
     Math.floor(pair / tokens) === pair % tokens || random.next() < 0.3 ? 1 : 0,
   );
+  const lopsided = Uint8Array.from({ length: tokens * tokens }, (_, pair) => {
+    const after = (pair % tokens) - Math.floor(pair / tokens);
+    return after >= -3 && after <= 1 ? 1 : 0;
+  });
+  const named: [AttentionPattern, number[]][] = [
+    [{ kind: 'prefix', length: 4 }, []],
+    [{ kind: 'dilated', width: 4, dilation: 3 }, []],
+    [{ kind: 'longformer', width: 4 }, [0, 19]],
+    [{ kind: 'bigbird', block: 3, windowBlocks: 1, randomBlocks: 2, seed: 5 }, []],
+    [{ kind: 'strided', width: 2, stride: 5 }, []],
+    [{ kind: 'block', size: 7 }, [3]],
+  ];
   const cases: Record<string, [Partial<AttentionShape>, (query: number, key: number) => boolean]> = {
     everything: [{}, () => true],
     causal: [{ causal: true }, (query, key) => key <= query],
-    'a band': [{ mask: bandPattern(tokens, 3, 1) }, (query, key) => key >= query - 3 && key <= query + 1],
-    'a causal band': [{ causal: true, mask: bandPattern(tokens, 3, 5) }, (query, key) => key >= query - 3 && key <= query],
+    'a window': [{ mask: attentionMask({ kind: 'window', width: 6 }, tokens) }, (query, key) => Math.abs(query - key) <= 3],
+    'a causal window': [{ causal: true, mask: attentionMask({ kind: 'window', width: 6 }, tokens) }, (query, key) => key >= query - 3 && key <= query],
+    'a band with less after than before': [{ mask: { allowed: lopsided } }, (query, key) => key >= query - 3 && key <= query + 1],
+    ...Object.fromEntries(
+      named.map(([pattern, globals]) => {
+        const mask = attentionMask(pattern, tokens, globals);
+        return [pattern.kind, [{ mask }, (query: number, key: number) => mask.allowed[query * tokens + key] === 1]];
+      }),
+    ),
     'a pattern of any form': [{ mask: { allowed: scattered } }, (query, key) => scattered[query * tokens + key] === 1],
   };
   it.each(Object.keys(cases))('%s, whole and in chunks', (name) => {
@@ -89,11 +109,11 @@ describe('attention patterns', () => {
   });
 
   it('computes only what some query of a chunk sees', () => {
-    const shape = { batch: 1, tokens: 256, heads: 1, causal: false, mask: bandPattern(256, 8, 8) };
+    const shape = { batch: 1, tokens: 256, heads: 1, causal: false, mask: attentionMask({ kind: 'window', width: 16 }, 256) };
     const chunks = queryChunks(shape, 64);
     expect(chunks.map(({ keys }) => keys)).toEqual([[[0, 72]], [[56, 136]], [[120, 200]], [[184, 256]]]);
     // A global first token beside the band: two ranges.
-    const allowed = shape.mask.allowed!.slice();
+    const allowed = shape.mask.allowed.slice();
     for (let query = 0; query < 256; query++) allowed[query * 256] = 1;
     expect(queryChunks({ ...shape, mask: { allowed } }, 64)[3]!.keys).toEqual([[0, 1], [184, 256]]);
     expect(queryChunks({ ...shape, causal: true, mask: {} }, 128).map(({ keys }) => keys)).toEqual([[[0, 128]], [[0, 256]]]);
@@ -102,7 +122,7 @@ describe('attention patterns', () => {
   it('refuses a mask of another size, and a query that sees nothing', () => {
     for (const backend of backends) {
       expect(() => run(backend, { mask: { allowed: new Uint8Array(9) } })).toThrow(/allowed has 9 values; 20 tokens need 20 × 20/);
-      expect(() => run(backend, { causal: true, mask: { allowed: bandPattern(tokens, 0, 5).allowed!.map((value, pair) => (pair === 0 ? 0 : value)) } })).toThrow(
+      expect(() => run(backend, { causal: true, mask: { allowed: attentionMask({ kind: 'block', size: 1 }, tokens).allowed.map((value, pair) => (pair === 0 ? 0 : value)) } })).toThrow(
         /lets query 0 see no key/,
       );
     }

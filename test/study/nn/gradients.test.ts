@@ -3,7 +3,7 @@ import { randomOf } from '../../../src/study/data/random.ts';
 import type { Backend } from '../../../src/study/nn/backend.ts';
 import type { FeedShape } from '../../../src/study/nn/compiled-step.ts';
 import type { Tensor } from '../../../src/study/nn/kernels.ts';
-import { bandPattern } from '../../../src/study/nn/attention-mask.ts';
+import { attentionMask } from '../../../src/study/nn/attention-pattern.ts';
 import type { AttentionShape } from '../../../src/study/nn/kernels.ts';
 import * as layers from '../../../src/study/nn/layers.ts';
 import { Tape } from '../../../src/study/nn/tape.ts';
@@ -39,7 +39,7 @@ const cases: Readonly<Record<string, Case>> = {
   'attention in a band with a bias': attention(
     2,
     false,
-    { chunk: 1, mask: { ...bandPattern(4, 1, 1), bias: Float32Array.from({ length: 16 }, (_, pair) => Math.sin(pair)) } },
+    { chunk: 1, mask: { ...attentionMask({ kind: 'window', width: 2 }, 4), bias: Float32Array.from({ length: 16 }, (_, pair) => Math.sin(pair)) } },
     4,
   ),
   'rows by id, some twice': {
