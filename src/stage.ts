@@ -47,6 +47,8 @@ export interface Report {
   note(text: string): void;
   /** Facts about where it ran, for example `{ backend: 'wasm 4.22.0', threads: 2 }`; recorded with the attempt. */
   platform(facts: Readonly<Record<string, string | number>>): void;
+  /** It goes on from a checkpoint of this step; shown at once, and kept with the attempt. */
+  resumed(step: number): void;
 }
 
 export interface StageContext<P, I extends Record<string, InputKind>, O extends Record<string, ArtefactKind>> {

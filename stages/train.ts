@@ -190,6 +190,7 @@ export const stage = defineStage({
           metric: report.metric,
           progress: (step, rate) => report.progress(step / steps, { step, total: steps, rate, unit: 'pairs' }),
           note: report.note,
+          resumed: report.resumed,
           signal,
           checkpoint,
           checkpointEvery: params.checkpointEvery * 1000,

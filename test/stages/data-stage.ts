@@ -42,6 +42,7 @@ export async function runStage<P extends z.ZodType, I extends Record<string, Inp
       progress: fraction => void fractions.push(fraction),
       note: text => void notes.push(text),
       platform: () => undefined,
+      resumed: () => undefined,
     },
     signal: new AbortController().signal,
     checkpoint: given.checkpoint ?? null,

@@ -40,7 +40,7 @@ async function run(files: readonly (string | null)[], params: object = {}): Prom
     params: stage.params.parse({ replicates: 50, ...params }),
     inputs: { runs },
     outputs,
-    report: { metric: () => {}, progress: () => {}, note: (text) => void notes.push(text), platform: () => {} },
+    report: { metric: () => {}, progress: () => {}, note: (text) => void notes.push(text), platform: () => {}, resumed: () => {} },
     signal: new AbortController().signal,
     checkpoint: null,
     resources: { cpu: 1, gpus: [] },

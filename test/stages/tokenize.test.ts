@@ -18,7 +18,7 @@ async function run(
     params: stage.params.parse(params),
     inputs: { captions: join(at, 'captions.jsonl') },
     outputs: { tokens: folder, lengths: join(at, 'lengths.jsonl') },
-    report: { metric: () => {}, progress: () => {}, note: (text) => void notes.push(text), platform: () => {} },
+    report: { metric: () => {}, progress: () => {}, note: (text) => void notes.push(text), platform: () => {}, resumed: () => {} },
     signal: new AbortController().signal,
     checkpoint: null,
     resources: { cpu: 1, gpus: [] },

@@ -31,17 +31,19 @@ export interface Told {
   readonly notes: string[];
   readonly metrics: { name: string; value: number; step: number | undefined }[];
   readonly fractions: number[];
+  readonly resumedFrom: number[];
   platform: Readonly<Record<string, string | number>>;
 }
 
 /** A report that keeps what it is told. */
 export function recordingReport(): { report: Report; told: Told } {
-  const told: Told = { notes: [], metrics: [], fractions: [], platform: {} };
+  const told: Told = { notes: [], metrics: [], fractions: [], resumedFrom: [], platform: {} };
   const report: Report = {
     metric: (name, value, step) => void told.metrics.push({ name, value, step }),
     progress: (fraction) => void told.fractions.push(fraction),
     note: (text) => void told.notes.push(text),
     platform: (facts) => void (told.platform = facts),
+    resumed: (step) => void told.resumedFrom.push(step),
   };
   return { report, told };
 }

@@ -11,7 +11,7 @@ import type { Store } from '../store/store.ts';
 import { formatBytes, formatDuration, formatTime, formatValue } from '../ui/format.ts';
 import { makeStyle } from '../ui/style.ts';
 import type { Style } from '../ui/style.ts';
-import { shownPath } from '../ui/lines.ts';
+import { resumedText, shownPath } from '../ui/lines.ts';
 import { terminalFacts } from '../ui/terminal.ts';
 import { shown, textTable } from '../ui/text-table.ts';
 import { printable } from '../run/log-file.ts';
@@ -61,7 +61,7 @@ function showRun(id: number, options: PipelineOptions, context: CliContext): voi
         String(attempt.id), attempt.cell, attempt.status, tookOf(attempt),
         attempt.cpuSeconds === null ? undefined : formatDuration(attempt.cpuSeconds * 1000),
         attempt.peakMemoryBytes === null ? undefined : formatBytes(attempt.peakMemoryBytes),
-        attempt.exitCode, (attempt.actionKey ?? attempt.planKey).slice(0, 10), attempt.message === null ? undefined : printable(attempt.message).slice(0, 60),
+        attempt.exitCode, (attempt.actionKey ?? attempt.planKey).slice(0, 10), aboutAttempt(attempt),
       ]),
     }, style.dim)}`);
   } finally {
@@ -125,6 +125,13 @@ function printFacts(facts: readonly (readonly [string, string])[], style: Style,
   for (const [name, value] of facts) {
     if (value !== '') context.stdout.write(`${style.dim(padEnd(name, 10))} ${value.replaceAll('\n', `\n${' '.repeat(11)}`)}\n`);
   }
+}
+
+/** What its row says beside the numbers. */
+function aboutAttempt({ message, resumedFromStep }: Attempt): string | undefined {
+  const resumed = resumedFromStep === null ? [] : [resumedText(resumedFromStep)];
+  const parts = message === null ? resumed : [...resumed, printable(message).slice(0, 60)];
+  return parts.length === 0 ? undefined : parts.join('; ');
 }
 
 const tookOf = (attempt: Attempt): string => (attempt.endedAt === null ? 'not ended' : formatDuration(attempt.endedAt - attempt.startedAt));

@@ -45,6 +45,7 @@ function toJson(explanation: Explanation, state: string, idOf: (cell: number) =>
     nearest: explanation.nearest,
     estimateMs: explanation.estimateMs,
     accepted: explanation.accepted,
+    made: explanation.made,
     manifest: explanation.manifest,
     comparedWith: explanation.comparedWith,
     because: explanation.because.map(cause => toJson(cause, '', idOf)),

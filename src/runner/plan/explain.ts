@@ -34,6 +34,7 @@ function explainOnce(plan: Plan, index: number, store: Store, seen: Set<number>)
     nearest: planned.state === 'run' || planned.state === 'pending' ? nearestCached(plan, context, cell, manifest, compared?.attempt ?? null) : null,
     estimateMs: planned.estimateMs,
     accepted: acceptanceOf(planned),
+    made: madeBy(planned, store),
     because,
   };
 }
@@ -54,6 +55,11 @@ function manifestNow(plan: Plan, context: PlanContext, cell: Cell): Manifest {
 
 function acceptanceOf({ record }: Plan['cells'][number]): Explanation['accepted'] {
   return record === null || record.accepted === null ? null : { reason: record.accepted, attempt: record.attempt };
+}
+
+function madeBy({ record, state }: Plan['cells'][number], store: Store): Explanation['made'] {
+  if (record === null || state !== 'fresh') return null;
+  return { attempt: record.attempt, resumedFromStep: store.results.attempt(record.attempt)?.resumedFromStep ?? null };
 }
 
 function comparedWith(plan: Plan, cell: Cell, store: Store): Explanation['comparedWith'] {

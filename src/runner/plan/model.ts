@@ -84,6 +84,8 @@ export interface Explanation {
   readonly estimateMs: number | null;
   /** Fresh only because `pipe accept` let an attempt made under another key stand for it, for this reason. */
   readonly accepted: { readonly reason: string; readonly attempt: number } | null;
+  /** The attempt whose result a fresh cell has, and the step of the checkpoint that this one went on from, if any. */
+  readonly made: { readonly attempt: number; readonly resumedFromStep: number | null } | null;
   /** For `upstream` reasons: their own explanations. */
   readonly because: readonly Explanation[];
 }

@@ -64,7 +64,7 @@ export class AttemptRecorder {
     } else if ('resumed' in event) {
       this.#resumed = event.resumed;
       this.#write(() => this.#results.recordResume(this.#attempt, event.resumed));
-      this.#emit({ event: 'note', cell, text: `resumed from step ${event.resumed}` });
+      this.#emit({ event: 'cell.resumed', cell, step: event.resumed });
     }
   }
 

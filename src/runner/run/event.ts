@@ -48,6 +48,8 @@ export type RunEvent =
   | { readonly event: 'metric'; readonly cell: string; readonly name: string; readonly value: number | string; readonly step?: number }
   | { readonly event: 'note'; readonly cell: string; readonly text: string }
   | { readonly event: 'platform'; readonly cell: string; readonly facts: JsonObject }
+  /** It goes on from a checkpoint of this step. */
+  | { readonly event: 'cell.resumed'; readonly cell: string; readonly step: number }
   | { readonly event: 'log'; readonly cell: string; readonly text: string }
   /** Another run is at this cell; its result will be taken. */
   | { readonly event: 'cell.waiting'; readonly cell: string; readonly holder: string }
@@ -63,6 +65,8 @@ export type RunEvent =
       readonly attempt: number | null;
       /** The last note, or the last value of each metric shown on the stage's line. */
       readonly summary: string | null;
+      /** The step of the checkpoint it went on from. */
+      readonly resumedFromStep?: number;
       readonly cause?: FailureCause;
       readonly message?: string;
       readonly log?: string;

@@ -49,6 +49,8 @@ export type AttemptEnd = {
   readonly attempt: number;
   readonly durationMs: number;
   readonly summary: string | null;
+  /** The step of the checkpoint it went on from. */
+  readonly resumedFromStep: number | null;
   readonly log: string;
   readonly folder: string;
 } & (
@@ -126,7 +128,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   if (ending.status !== 'ran' && ending.status !== 'verified' && (ending.status !== 'failed' || ending.cause !== 'exit')) sayInLog(log, `[pipe] ${ending.status}: ${redact(ending.message)}`);
   // By a steady clock: the wall clock may have been set back meanwhile.
   const end = finish(context, request, { attempt, endedAt: startedAt + durationMs, outcome }, ending, recorder);
-  const common = { attempt, durationMs, summary: recorder.summary, log, folder };
+  const common = { attempt, durationMs, summary: recorder.summary, resumedFromStep: recorder.resumed, log, folder };
   switch (end.status) {
     case 'ran':
       settleDown(context, cell, { key, attempt, folder }, end.outputs);

@@ -77,6 +77,7 @@ export class RunReport {
     const { durationMs, attempt, log } = end;
     this.#emit(cell, status, {
       durationMs, attempt, key, log, summary: end.status === 'verified' ? sameAs(end.report) : end.summary,
+      ...(end.resumedFromStep === null ? {} : { resumedFromStep: end.resumedFromStep }),
       ...('report' in end && end.report !== undefined ? { verification: end.report } : {}),
       ...(end.status === 'ran' || end.status === 'verified' ? {} : { message: end.message, folder: end.folder }),
       ...(end.status === 'failed' ? { cause: end.cause, tail: end.tail } : {}),

@@ -40,6 +40,7 @@ export function openEventWriter(file: string): EventWriter {
       progress: (progress, detail) => write({ progress: finite(progress), ...detail }),
       note: note => write({ note }),
       platform: platform => write({ platform }),
+      resumed: resumed => write({ resumed }),
     },
     write,
     close() {

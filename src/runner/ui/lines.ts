@@ -63,7 +63,8 @@ export function paintStatus(status: CellStatus, text: string, style: Style): str
 /** `✓ train[size=d16l1]   ran     41 s     loss 2.913` */
 export function finishedLine(event: EventOf<'cell.finished'>, style: Style, idColumns: number): string {
   const what = event.status === 'fresh' ? (event.key?.slice(0, 6) ?? '') : event.durationMs > 0 ? formatDuration(event.durationMs) : '';
-  const said = event.summary ?? (event.status === 'skipped' ? (event.message ?? '') : '');
+  const result = event.summary ?? (event.status === 'skipped' ? (event.message ?? '') : '');
+  const said = event.resumedFromStep === undefined ? result : [resumedText(event.resumedFromStep), result].filter(Boolean).join(', ');
   const line = [
     paintStatus(event.status, symbols[event.status], style),
     padEnd(printable(event.cell), idColumns),
@@ -73,6 +74,8 @@ export function finishedLine(event: EventOf<'cell.finished'>, style: Style, idCo
   ];
   return line.join(' ').trimEnd();
 }
+
+export const resumedText = (step: number): string => `resumed from step ${formatCount(step)}`;
 
 /** Several fresh cells of one stage in one line: `✓ train ×24   fresh`. */
 export const freshGroupLine = (stage: string, count: number, style: Style, idColumns: number): string =>
@@ -129,6 +132,8 @@ export function asideLines(event: RunEvent, style: Style): string[] {
     }
     case 'cell.waiting':
       return [style.dim(`… ${event.cell} waits for ${printable(event.holder)}, and will take its result`)];
+    case 'cell.resumed':
+      return [style.dim(`↪ ${event.cell} ${resumedText(event.step)}`)];
     case 'cell.retrying': {
       const wait = event.inMs > 0 ? ` in ${formatDuration(event.inMs)}` : '';
       return [style.warn(`↻ ${event.cell} ended by ${event.cause}; try ${event.try}${wait}`)];

@@ -1,6 +1,7 @@
 /** `pipe why`: the tree of reasons of one cell, each cause under what it causes. */
 import type { Explanation } from '../plan/model.ts';
 import { formatEstimate } from './format.ts';
+import { resumedText } from './lines.ts';
 import { differenceText, reasonText } from './reason-text.ts';
 import type { ReasonContext } from './reason-text.ts';
 import { printable } from '../run/log-file.ts';
@@ -12,6 +13,7 @@ export function whyText(explanation: Explanation, state: string, context: Reason
   lines.push(`${style.bold(id)} ${state === 'fresh' ? style.good(state) : style.warn(state)}`);
   if (explanation.accepted !== null) lines.push(style.warn(acceptedText(explanation.accepted)));
   addBranches(explanation, '', lines, context, style, new Set());
+  if (explanation.made !== null && explanation.accepted === null) lines.push(madeText(explanation.made));
   if (explanation.nearest !== null) {
     const { attempt, cell, differences } = explanation.nearest;
     lines.push(`nearest cached: ${cell} (attempt ${attempt})${differences.length === 0 ? '' : ', which differs in'}`);
@@ -23,6 +25,9 @@ export function whyText(explanation: Explanation, state: string, context: Reason
 }
 
 const acceptedText = ({ reason, attempt }: NonNullable<Explanation['accepted']>): string => `accepted, made by attempt ${attempt}: ${printable(reason)}`;
+
+const madeText = ({ attempt, resumedFromStep }: NonNullable<Explanation['made']>): string =>
+  `made by attempt ${attempt}${resumedFromStep === null ? '' : `, ${resumedText(resumedFromStep)}`}`;
 
 /** A cell that several inputs lead to is shown in full once. */
 function addBranches(

@@ -52,6 +52,8 @@ export interface TrainingWatch {
   metric(name: string, value: number, step: number): void;
   progress(step: number, rate: number): void;
   note(text: string): void;
+  /** It goes on after this step of an earlier try. */
+  resumed(step: number): void;
   readonly signal: AbortSignal;
   /** Where to save what is done; null if nowhere. */
   readonly checkpoint: string | null;
@@ -103,7 +105,7 @@ export async function train(
     ...(data.start === undefined ? [] : [digestOfWeights(data.start)]),
   ]);
   const saved = watch.checkpoint === null ? null : await loadCheckpoint(watch.checkpoint, identity, parameters, watch.note);
-  if (saved !== null) watch.note(`going on after step ${saved.step} of ${steps}`);
+  if (saved !== null) watch.resumed(saved.step);
   const rows: MetricRow[] = [...(saved?.rows ?? [])];
   let best: Best | null = saved?.best ?? null;
   let savedStep = saved?.step ?? null;

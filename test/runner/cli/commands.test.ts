@@ -241,6 +241,33 @@ describe('after a change', () => {
   });
 });
 
+test('a stage that goes on from a checkpoint says so on its line, in show, in why and in the events', () => {
+  const resuming = makeProject({
+    'pipe.yaml': `pipeline: counting
+stages:
+  count:
+    run: |
+      step=0
+      [ -e "$PIPE_CHECKPOINT/step" ] && step=$(cat "$PIPE_CHECKPOINT/step") && echo '{"resumed":'$step'}' >> "$PIPE_EVENTS"
+      echo 12 > "$PIPE_CHECKPOINT/step"
+      [ $step = 12 ] && echo done > \${out.o}
+    out: { o: o.txt }
+    checkpoint: true
+`,
+  });
+  expect(resuming.pipe(['run']).code).toBe(1);
+  const { code, stderr } = resuming.pipe(['run']);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/↪ count resumed from step 12\n/);
+  expect(stderr).toMatch(/✓ count +ran +\S+ \S+ +resumed from step 12\n/);
+  expect(resuming.pipe(['show', 'count']).stdout).toMatch(/^resumed +from step 12$/m);
+  expect(resuming.pipe(['show', '2']).stdout).toMatch(/^2 +count +ran .*resumed from step 12$/m);
+  expect(json(resuming.pipe(['show', 'count', '--json']).stdout)).toMatchObject({ resumedFromStep: 12 });
+  expect(resuming.pipe(['why', 'count']).stdout).toMatch(/^made by attempt 2, resumed from step 12$/m);
+  expect(json(resuming.pipe(['why', 'count', '--json']).stdout)).toMatchObject({ made: { attempt: 2, resumedFromStep: 12 } });
+  resuming.remove();
+});
+
 describe('compare', () => {
   test('of two runs sees cells that were fresh, and what those that ran anew were made with', () => {
     const own = makeProject({ 'pipelines/small.yaml': pipeline, 'draw.sh': 'echo 1 2 3\n' });

@@ -83,8 +83,8 @@ export const stage = defineStage({
   async run({ outputs, checkpoint, signal, report }) {
     const kept = join(checkpoint!, 'steps.txt');
     const steps = existsSync(kept) ? readFileSync(kept, 'utf8').split(',') : [];
-    if (steps.length > 0) writeFileSync(process.env.PIPE_EVENTS!, JSON.stringify({ resumed: steps.length }) + '\\n', { flag: 'a' });
     const resumed = steps.length > 0;
+    if (resumed) report.resumed(steps.length);
     while (steps.length < 4) {
       steps.push(String(steps.length));
       writeFileSync(kept, steps.join(','));
@@ -113,6 +113,8 @@ test('a stage that is interrupted resumes from its checkpoint, says from which s
   expect(first.finished('count')).toMatchObject({ status: 'interrupted', message: 'stopped on request' });
   const second = await project.run();
   expect(second.status).toEqual({ count: 'ran' });
+  expect(second.events).toContainEqual({ event: 'cell.resumed', cell: 'count', step: 2 });
+  expect(second.finished('count')).toMatchObject({ resumedFromStep: 2 });
   expect(project.output('count', 'o')).toBe('0,1,2,3');
   const store = project.store();
   expect(store.database.prepare('SELECT status, resumed_from_step AS step FROM attempt ORDER BY id').all()).toEqual([{ status: 'interrupted', step: null }, { status: 'ran', step: 2 }]);

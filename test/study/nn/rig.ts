@@ -64,18 +64,22 @@ export { digestOfWeights as digestOf } from '../../../src/study/nn/parameters.ts
 /** A watch that keeps what it is told. */
 export function recordingWatch(options: Partial<Pick<TrainingWatch, 'signal' | 'checkpoint' | 'checkpointEvery'>> = {}): TrainingWatch & {
   readonly notes: string[];
+  readonly resumedFrom: readonly number[];
   readonly metrics: { name: string; value: number; step: number }[];
   onStep: (step: number) => void;
 } {
   const notes: string[] = [];
   const metrics: { name: string; value: number; step: number }[] = [];
+  const resumedFrom: number[] = [];
   const watch = {
     notes,
+    resumedFrom,
     metrics,
     onStep: (_: number): void => {},
     metric: (name: string, value: number, step: number): void => void metrics.push({ name, value, step }),
     progress: (step: number): void => watch.onStep(step),
     note: (text: string): void => void notes.push(text),
+    resumed: (step: number): void => void resumedFrom.push(step),
     signal: options.signal ?? new AbortController().signal,
     checkpoint: options.checkpoint ?? null,
     checkpointEvery: options.checkpointEvery ?? 1e9,

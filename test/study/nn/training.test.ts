@@ -61,7 +61,7 @@ describe('training', () => {
       await expect(train(backend, tinyConfig, tinyData(), settings, watch)).rejects.toThrow('enough');
       const rest = recordingWatch({ checkpoint });
       const resumed = await train(backend, tinyConfig, tinyData(), settings, rest);
-      expect(rest.notes).toEqual(['going on after step 17 of 30']);
+      expect(rest.resumedFrom).toEqual([17]);
       expect(digestOf(resumed.weights)).toBe(digestOf(whole.weights));
       expect(resumed.rows).toEqual(whole.rows);
       expect(resumed.keptStep).toBe(whole.keptStep);

@@ -85,6 +85,7 @@ export function applyEvent(state: LiveState, event: RunEvent): void {
     case 'platform':
     case 'log':
     case 'cell.waiting':
+    case 'cell.resumed':
     case 'cell.retrying':
     case 'notice':
     case 'run.finished':
