@@ -15,6 +15,8 @@ import type { Store } from '../store/store.ts';
 import { formatBytes, formatDuration, formatTime, plural } from '../ui/format.ts';
 import { padEnd, padStart } from '../ui/width.ts';
 import { cacheFolder } from './cache-folder.ts';
+import { addKeys } from './cache-keys.ts';
+import { addSharing, verifyRemote } from './cache-share.ts';
 import type { CliContext, CommandModule } from './context.ts';
 import { addCacheOptions, addPipelineOptions, fileAndTargets } from './options.ts';
 import type { PipelineOptions } from './options.ts';
@@ -28,15 +30,18 @@ interface CacheOptions {
 export const cacheCommand: CommandModule = {
   name: 'cache',
   register(program, context) {
-    const command = program.command('cache').description('size, clean, check and pin what is kept');
+    const command = program.command('cache').description('size, clean, check, pin and share what is kept');
     addCacheOptions(command.command('size').description('bytes by what they are for')).action((options: CacheOptions) => size(options, context));
     addGc(command, context);
-    addCacheOptions(command.command('verify').description('read everything again; damaged outputs are put aside and made again by the next run'))
-      .action((options: CacheOptions) => verify(options, context));
+    addPipelineOptions(command.command('verify').description('read everything again; damaged outputs are put aside and made again by the next run').argument('[file-or-target...]'))
+      .option('--remote', 'read what the shared cache has for the cells of a pipeline instead')
+      .action((words: string[], options: PipelineOptions & { remote?: boolean }) => (options.remote ? verifyRemote(words, options, context) : verify(words, options, context)));
     addPipelineOptions(command.command('pin').description('keep the present results of cells; without targets, list what is pinned').argument('[target...]'))
       .option('--reason <text>', 'why', 'pinned by hand')
       .option('--remove', 'let them go again')
       .action((words: string[], options: PipelineOptions & { reason: string; remove?: boolean }) => pin(words, options, context));
+    addSharing(command, context);
+    addKeys(command, context);
   },
 };
 
@@ -90,7 +95,8 @@ function gcText(plan: GcPlan, freed: number | null): string {
   return `${lines.join('\n')}\n`;
 }
 
-function verify(options: CacheOptions, context: CliContext): void {
+function verify(words: readonly string[], options: CacheOptions, context: CliContext): void {
+  if (words.length > 0) throw new PipeError('all of the cache is verified, not cells', { exitCode: 2, code: 'usage', hint: 'targets go with --remote, or with `pipe verify`, which runs cells again' });
   withStore('write', options, context, store => {
     const started = performance.now();
     const found = verifyCache(store);

@@ -6,9 +6,10 @@ import { PipeError } from '../diagnostic.ts';
 import { selectOutput } from '../pipeline/target.ts';
 import { attemptOf, markOf } from '../report/result-rows.ts';
 import { outputsOf } from '../store/history.ts';
+import type { Artefact } from '../store/model.ts';
+import { openStore } from '../store/store.ts';
 import { formatBytes } from '../ui/format.ts';
 import { shownPath } from '../ui/lines.ts';
-import type { Artefact } from '../store/model.ts';
 import type { CliContext, CommandModule } from './context.ts';
 import { addPipelineOptions } from './options.ts';
 import type { PipelineOptions } from './options.ts';
@@ -24,7 +25,7 @@ export const getCommand: CommandModule = {
       .option('--overwrite', 'write over what is there')
       .action(async (target: string, path: string | undefined, options: PipelineOptions & { overwrite?: boolean }) => {
         await withReading([], options, context, async session => {
-          const found = findOutput(session, target);
+          const found = await findOutput(session, target, context);
           const { artefact, stale } = found;
           const { digest, size } = artefact;
           const name = basename(artefact.name);
@@ -52,7 +53,7 @@ interface Found {
   readonly hosts: readonly string[];
 }
 
-function findOutput(session: Session, target: string): Found {
+async function findOutput(session: Session, target: string, context: CliContext): Promise<Found> {
   const { plan, store, graph } = session;
   const { cell: index, output } = selectOutput(graph, target);
   const planned = plan.cells[index];
@@ -62,7 +63,7 @@ function findOutput(session: Session, target: string): Found {
   if (planned === undefined || artefact === undefined) {
     throw new PipeError(`${id} has no result yet`, { exitCode: 1, code: 'never-run', hint: `\`pipe run '${id}'\` makes it` });
   }
-  const here = store.artefacts.present(artefact) === 'here';
+  const here = store.artefacts.present(artefact) === 'here' || (await restoreFromElsewhere(session, artefact, context));
   const hosts = here ? [] : store.artefacts.elsewhere(artefact.digest);
   if (!here && hosts.length === 0) {
     throw new PipeError(`${id}.${output} is not in the cache any more`, { exitCode: 1, code: 'output-gone', hint: `\`pipe run '${id}'\` makes it again` });
@@ -102,6 +103,21 @@ async function fetchWhole(session: Session, artefact: Artefact, hosts: readonly 
     }
   }
   throw trouble;
+}
+
+/** From the shared cache. This command only reads: what comes from there is taken in by a store of its own. */
+async function restoreFromElsewhere({ store: { artefacts: { supply } }, cache, graph }: Session, artefact: Artefact, context: CliContext): Promise<boolean> {
+  if (supply?.has(artefact.digest) !== true) return false;
+  const { SharedResults } = await import('../shared-cache/shared-results.ts');
+  const store = openStore({ cache, mode: 'write' });
+  try {
+    const shared = new SharedResults({ store, root: graph.root, environment: context.env, version: context.version, push: false });
+    store.artefacts.supply = shared;
+    shared.listen(text => void context.stderr.write(`warning: ${text}\n`));
+    return await shared.restore(artefact);
+  } finally {
+    store.close();
+  }
 }
 
 /** A copy that can be changed: what lies in the cache is read-only. */

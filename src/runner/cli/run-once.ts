@@ -88,6 +88,7 @@ export async function runUntilStopped(session: Session, options: Choices, contex
       version: context.version,
       environment: context.env,
       control,
+      shared: session.shared,
       ...(extras.verify === undefined ? {} : { verify: extras.verify }),
       ...(extras.refused === undefined ? {} : { refused: extras.refused }),
     });

@@ -48,7 +48,7 @@ export interface Installation {
  */
 export async function runPipelineWith(options: RunPipelineOptions, installation: Installation): Promise<RunSummary> {
   const { packageRoot, version, backends } = installation;
-  const place = { cwd: options.cwd ?? process.cwd(), env: process.env, packageRoot, backends };
+  const place = { cwd: options.cwd ?? process.cwd(), env: process.env, packageRoot, backends, version };
   const backend = backendChoice(options.backend, place);
   const set = Object.entries(options.set ?? {}).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   const force = options.force === true ? 'all' : options.force === undefined || options.force === false ? 'none' : options.force;
@@ -56,7 +56,7 @@ export async function runPipelineWith(options: RunPipelineOptions, installation:
     [...(options.targets ?? [])],
     { set, ...pick(options, 'file'), ...pick(options, 'profile'), ...pick(options, 'cache') },
     place,
-    { mode: 'write', force, backend, ...(options.on === undefined ? {} : { on: options.on }) },
+    { mode: 'write', force, backend, lookUp: true, ...(options.on === undefined ? {} : { on: options.on }) },
   );
   const kill = options.kill ?? new AbortController().signal;
   const notice = (text: string): void => options.onEvent?.({ event: 'notice', level: 'warning', text });
@@ -79,6 +79,7 @@ export async function runPipelineWith(options: RunPipelineOptions, installation:
       command: ['runPipeline'],
       version,
       environment: process.env,
+      shared: session.shared,
     });
   } finally {
     await places.close();

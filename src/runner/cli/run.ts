@@ -7,6 +7,8 @@ import type { CliContext, CommandModule } from './context.ts';
 import { addPipelineOptions, collect, positiveInteger, positiveNumber } from './options.ts';
 import type { PipelineOptions } from './options.ts';
 import { openSession, backendChoice } from './session.ts';
+import type { Session } from './session.ts';
+import type { SharedResults } from '../shared-cache/shared-results.ts';
 import { printPlan } from './status.ts';
 
 export interface RunOptions extends PipelineOptions {
@@ -17,6 +19,7 @@ export interface RunOptions extends PipelineOptions {
   readonly on?: string;
   readonly confirm?: boolean;
   readonly watch?: boolean;
+  readonly push?: boolean;
   readonly maxGpuHours?: number;
   readonly maxTime?: number;
   readonly backend?: string;
@@ -39,6 +42,7 @@ function addRunOptions(command: Command, context: CliContext): Command {
     .option('--keep-going', 'after a failure go on with what does not depend on it')
     .option('--on <host>', 'run all cells there: `local`, or a host or cluster of pipe.hosts.yaml')
     .option('--watch', 'stay, and run what a change of a file makes stale')
+    .option('--push', 'push what is made to the shared cache')
     .option('--confirm', 'show the plan and ask before anything runs')
     .option('--max-gpu-hours <hours>', 'start nothing more once so many GPU hours are used', positiveNumber)
     .option('--max-time <time>', 'start nothing more after so long, such as 6h or 30m', durationOption)
@@ -64,9 +68,11 @@ async function run(words: readonly string[], options: RunOptions, context: CliCo
     context.exit(await watchAndRun(words, { ...options, backend }, force, context));
     return;
   }
-  const session = await openSession(words, options, context, { mode: options.dry ? 'read' : 'write', force, backend, ...(options.on === undefined ? {} : { on: options.on }) });
+  const session = await openSession(words, options, context, { mode: options.dry ? 'read' : 'write', force, backend, lookUp: true, push: options.push === true, ...(options.on === undefined ? {} : { on: options.on }) });
   try {
+    if (options.push) requireSharedCache(session);
     if (options.dry) {
+      session.shared?.listen(text => void context.stderr.write(`warning: ${text}\n`));
       printPlan(session.plan, { json: options.json === true, dry: true }, context);
       return;
     }
@@ -79,6 +85,11 @@ async function run(words: readonly string[], options: RunOptions, context: CliCo
   } finally {
     session.store.close();
   }
+}
+
+export function requireSharedCache({ shared }: Pick<Session, 'shared'>): SharedResults {
+  if (shared !== null) return shared;
+  throw new PipeError('there is no shared cache', { exitCode: 2, code: 'no-shared-cache', hint: 'describe one in pipe.cache.yaml, or name it in PIPE_REMOTE_CACHE' });
 }
 
 /** Nothing to run needs no question. Without a terminal there is nobody to ask, and that must not mean yes. */

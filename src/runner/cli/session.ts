@@ -10,6 +10,9 @@ import type { CellGraph } from '../pipeline/model.ts';
 import { makePlan } from '../plan/planner.ts';
 import type { PlatformFacts } from '../plan/planner.ts';
 import type { Plan } from '../plan/model.ts';
+import { isSharedCacheConfigured } from '../shared-cache/config-file.ts';
+import { planWithShared, wantedCells } from '../shared-cache/plan-with-shared.ts';
+import type { SharedResults } from '../shared-cache/shared-results.ts';
 import { openStore } from '../store/store.ts';
 import type { Store } from '../store/store.ts';
 import type { BackendProbe, CliContext } from './context.ts';
@@ -24,6 +27,10 @@ export interface PlanOptions {
   readonly mode: 'read' | 'write';
   readonly force: 'none' | 'all' | readonly string[];
   readonly backend: string;
+  /** Ask the shared cache for results that are not here. What it has is noted in the database, in `read` mode, too. */
+  readonly lookUp?: boolean;
+  /** Push results as they are made, whatever the settings say. */
+  readonly push?: boolean;
 }
 
 export interface Session extends LoadedPipeline {
@@ -31,30 +38,53 @@ export interface Session extends LoadedPipeline {
   readonly plan: Plan;
   readonly platform: PlatformFacts;
   readonly hosts: Hosts;
+  /** Null where none is described. */
+  readonly shared: SharedResults | null;
   /** What `targets` select, without what they need; null without targets. */
   readonly selected: ReadonlySet<number> | null;
 }
 
 /** Opens the store and makes the plan. Whoever calls closes the store. */
 export async function openSession(
-  words: readonly string[], options: PipelineOptions, context: Place & { readonly backends: BackendProbe }, how: PlanOptions,
+  words: readonly string[], options: PipelineOptions, context: Place & { readonly backends: BackendProbe; readonly version?: string }, how: PlanOptions,
 ): Promise<Session> {
   const loaded = await loadPipelineOf(words, options, context);
   return planSession(loaded, context, how);
 }
 
 export async function planSession(
-  loaded: LoadedPipeline, context: Place & { readonly backends: BackendProbe }, how: PlanOptions,
+  loaded: LoadedPipeline, context: Place & { readonly backends: BackendProbe; readonly version?: string }, how: PlanOptions,
 ): Promise<Session> {
   const { cache, targets } = loaded;
   const { graph, hosts } = await place(loaded.graph, how.on, context);
   const selected = targets.length === 0 ? null : selectCells(graph, targets);
   const force = typeof how.force === 'string' ? how.force : selectCells(graph, how.force);
   const platform = await platformFacts(graph, hosts, how.backend, context);
-  const store = openStore({ cache, mode: how.mode });
+  const planFor = (store: Store): Plan => makePlan({ graph, store, targets: selected, force, platform, packageRoot: context.packageRoot, environment: context.env });
+  // Loaded only where there is one.
+  const sharing = isSharedCacheConfigured(graph.root, context.env) ? await import('../shared-cache/shared-results.ts') : null;
+  const shareFor = (store: Store): SharedResults | null => {
+    if (sharing === null) return null;
+    const shared = new sharing.SharedResults({ store, root: graph.root, environment: context.env, version: context.version ?? '', push: how.push === true });
+    store.artefacts.supply = shared;
+    return shared;
+  };
+  let store = openStore({ cache, mode: how.mode });
   try {
-    const plan = makePlan({ graph, store, targets: selected, force, platform, packageRoot: context.packageRoot, environment: context.env });
-    return { ...loaded, graph, selected, store, plan, platform, hosts };
+    let shared = shareFor(store);
+    let plan = planFor(store);
+    if (how.lookUp === true && shared !== null && wantedCells(plan).length > 0) {
+      if (how.mode === 'write') plan = await planWithShared(plan, shared, () => planFor(store));
+      else {
+        store.close();
+        const notices = await noteWhatOthersHave(cache, shareFor, planFor);
+        store = openStore({ cache, mode: how.mode });
+        shared = shareFor(store);
+        shared?.note(notices);
+        plan = planFor(store);
+      }
+    }
+    return { ...loaded, graph, selected, store, plan, platform, hosts, shared };
   } catch (error) {
     store.close();
     throw error;
@@ -72,11 +102,32 @@ async function place(graph: CellGraph, on: string | undefined, { env }: Pick<Cli
   return { graph: placed, hosts };
 }
 
+/** For commands that only read: what is found is written down by a store of its own. Gives what there is to tell. */
+async function noteWhatOthersHave(cache: string, shareFor: (store: Store) => SharedResults | null, planFor: (store: Store) => Plan): Promise<readonly string[]> {
+  let store: Store;
+  try {
+    store = openStore({ cache, mode: 'write' });
+  } catch (error) {
+    if (error instanceof PipeError) return [`the shared cache was not asked: ${error.message}`];
+    throw error;
+  }
+  try {
+    const notices: string[] = [];
+    const shared = shareFor(store);
+    shared?.listen(text => notices.push(text));
+    if (shared !== null) await planWithShared(planFor(store), shared, () => planFor(store));
+    return notices;
+  } finally {
+    store.close();
+  }
+}
+
 /** Runs `use` with the session of a command that only reads, and closes it. */
 export async function withReading<T>(
-  words: readonly string[], options: PipelineOptions, context: CliContext, use: (session: Session) => T | Promise<T>,
+  words: readonly string[], options: PipelineOptions, context: CliContext, use: (session: Session) => T | Promise<T>, how: { readonly lookUp?: boolean } = {},
 ): Promise<T> {
-  const session = await openSession(words, options, context, { mode: 'read', force: 'none', backend: backendChoice(undefined, context) });
+  const session = await openSession(words, options, context, { mode: 'read', force: 'none', backend: backendChoice(undefined, context), ...how });
+  session.shared?.listen(text => void context.stderr.write(`warning: ${text}\n`));
   try {
     return await use(session);
   } finally {

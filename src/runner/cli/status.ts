@@ -16,7 +16,7 @@ export const statusCommand: CommandModule = {
         await withReading(words, options, context, ({ plan }) => {
           printPlan(plan, { json: options.json === true, dry: false }, context);
           if (options.check && plan.counts.run + plan.counts.pending > 0) context.exit(1);
-        });
+        }, { lookUp: true });
       });
   },
 };
@@ -50,6 +50,7 @@ function planJson(plan: Plan, dry: boolean): Readonly<Record<string, unknown>> {
       cacheable: cell.cacheable,
       estimateMs: cell.estimateMs,
       sameAs: cell.sameAs === null ? null : idOf(cell.sameAs),
+      remote: cell.remote,
     })),
     inactive: graph.inactive,
   };

@@ -21,7 +21,9 @@ import { mostEntries, watchedPaths } from './watched-paths.ts';
 export async function watchAndRun(
   words: readonly string[], options: RunOptions & { readonly backend: string }, force: PlanOptions['force'], context: CliContext,
 ): Promise<number> {
-  const open = (now: PlanOptions['force']): Promise<Session> => openSession(words, options, context, { mode: 'write', force: now, backend: options.backend, ...(options.on === undefined ? {} : { on: options.on }) });
+  const open = (now: PlanOptions['force']): Promise<Session> => openSession(words, options, context, {
+    mode: 'write', force: now, backend: options.backend, lookUp: true, push: options.push === true, ...(options.on === undefined ? {} : { on: options.on }),
+  });
   const first = await open(force);
   const cache = cacheFolder(options.cache, first.graph.file, context);
   const skip = (path: string): boolean => path === cache || path.startsWith(cache + sep) || /[/\\](node_modules|\.git)([/\\]|$)/.test(path);

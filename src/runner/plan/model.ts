@@ -52,6 +52,8 @@ export interface PlannedCell {
   readonly estimateMs: number | null;
   /** A cell with the same key earlier in the plan: run once, and shared. */
   readonly sameAs: number | null;
+  /** Fresh, with outputs that are in a shared cache and not here. */
+  readonly remote: boolean;
 }
 
 export interface PlanCounts {

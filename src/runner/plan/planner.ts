@@ -316,10 +316,19 @@ class Planner {
         cell: index, state, planKey: this.#planKeys[index]!, actionKey: this.#actionKeys[index]!,
         record: this.#records[index]!, reasons: state === 'fresh' || state === 'stopped' ? none : this.#reasons(cell, state),
         cacheable: cell.settings.always ? notCacheable : cacheable, estimateMs: times.of(index, stages[cell.stage]!.name, cell.id),
-        sameAs: first ?? null,
+        sameAs: first ?? null, remote: state === 'fresh' && this.#isElsewhere(cell, this.#records[index]!),
       };
     }
     return { graph: this.#graph, cells: planned, selected, counts, estimateMs: times.total(this.#producers, this.#order, selected) };
+  }
+
+  #isElsewhere(cell: Cell, record: ResultRecord | null): boolean {
+    const { supply } = this.#store.artefacts;
+    if (supply === null || record === null) return false;
+    return Object.entries(cell.outputs).some(([name, { temp }]) => {
+      const artefact = record.outputs[name];
+      return !temp && artefact !== undefined && supply.has(artefact.digest) && this.#store.artefacts.present(artefact) !== 'here';
+    });
   }
 
   #reasons(cell: Cell, state: Exclude<CellState, Settled>): readonly Reason[] {

@@ -24,7 +24,7 @@ export interface InputSnapshot {
 export interface Settled {
   readonly actionKey: Key;
   readonly manifest: Manifest;
-  /** A result of that key, forced cells and `always` excepted. Outputs that are not `temp` are there and whole. */
+  /** A result of that key, forced cells and `always` excepted. Outputs that are not `temp` are there and whole, or can be supplied. */
   readonly record: ResultRecord | null;
   /**
    * The plan key, if it may stand for the result of this cell: when every input is the one that the plan key of the

@@ -8,7 +8,7 @@ import { bundleStage } from '../plan/bundle.ts';
 import { baseOfStage } from '../plan/catalogue-paths.ts';
 import { changedInputs } from '../plan/settle.ts';
 import type { Settled } from '../plan/settle.ts';
-import { publishOutputs } from '../store/publish.ts';
+import { publishOutputs, unpublished } from '../store/publish.ts';
 import { showOutputs } from '../store/links.ts';
 import type { Artefact, FailureCause, Key } from '../store/model.ts';
 import { recordVerification } from '../store/verifications.ts';
@@ -132,6 +132,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   switch (end.status) {
     case 'ran':
       settleDown(context, cell, { key, attempt, folder }, end.outputs);
+      push(context, request, attempt, end.outputs);
       return { ...common, ...end };
     case 'verified':
       context.inBackground(removeWorkFolder(folder));
@@ -290,15 +291,45 @@ function isAway({ store }: RunContext, artefact: Artefact): boolean {
   return !existsSync(store.artefacts.pathOf(artefact)) && store.artefacts.elsewhere(artefact.digest).length > 0;
 }
 
+/** To others, where the shared cache is written to. */
+function push({ shared, inBackground }: RunContext, { cell, settled }: AttemptRequest, attempt: number, outputs: Outputs): void {
+  if (shared === null || !cell.settings.shared || cell.settings.always) return;
+  const temp = new Set(Object.entries(cell.outputs).flatMap(([name, output]) => (output.temp ? [name] : [])));
+  const result = { attempt, actionKey: settled.actionKey, planKey: settled.planKey, outputs, temp };
+  inBackground(shared.writes().then(async writes => (writes ? await shared.pushAfterCommit(cell.id, result) : undefined)));
+}
+
 /** Links in cache/out and copies in the project, of a cell that ran or is fresh. Troubles with them do not undo the result. */
 export function makeVisible(context: RunContext, cell: Cell, outputs: Outputs): void {
   const shown: Record<string, Artefact> = {};
   for (const [name, artefact] of Object.entries(outputs)) if (cell.outputs[name]?.temp !== true && !isAway(context, artefact)) shown[name] = artefact;
   try {
+    const away = context.store.artefacts.supply === null ? {} : takeAway(context, shown);
     showOutputs(context.store, context.graph, cell, shown);
     publishOutputs(context.store, context.graph, cell, shown);
+    if (Object.keys(away).length > 0) publishFromElsewhere(context, cell, away);
   } catch (error) {
     context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `outputs could not be shown: ${messageOf(error)}` });
+  }
+}
+
+/** Takes out of `shown` what is elsewhere, and gives it. */
+function takeAway({ store }: RunContext, shown: Record<string, Artefact>): Record<string, Artefact> {
+  const away: Record<string, Artefact> = {};
+  for (const [name, artefact] of Object.entries(shown)) {
+    if (existsSync(store.artefacts.pathOf(artefact))) continue;
+    away[name] = artefact;
+    delete shown[name];
+  }
+  return away;
+}
+
+/** A copy in the project is asked for by the pipeline: for that it is brought here. */
+function publishFromElsewhere(context: RunContext, cell: Cell, away: Readonly<Record<string, Artefact>>): void {
+  for (const [name, artefact] of unpublished(context.store, context.graph, cell, away)) {
+    context.inBackground(context.store.artefacts.supply!.restore(artefact).then(came => {
+      if (came) makeVisible(context, cell, { [name]: artefact });
+    }));
   }
 }
 

@@ -55,7 +55,7 @@ export async function takeTurn(context: RunContext, cell: Cell, options: TurnOpt
     return { kind: 'failed', cause: 'internal', message: 'what it depends on is not what its result was made from: there is nothing to compare with' };
   }
   if (context.refused.has(key)) return refusedTurn(context, settled);
-  const known = options.forced ? null : recorded(context, settled);
+  const known = options.forced ? null : recorded(context, settled) ?? (await recordedElsewhere(context, cell, settled));
   if (known) return { kind: 'fresh', result: known };
   const producers = await producersOfGone(context, cell);
   if (producers.length > 0) return { kind: 'inputs-gone', producers };
@@ -71,6 +71,28 @@ export async function takeTurn(context: RunContext, cell: Cell, options: TurnOpt
     return { kind: 'ended', ...(await attempts(context, cell, settled, options)) };
   } finally {
     context.leases.release(key);
+  }
+}
+
+/** The key may be known only now: what nobody has made here, somebody may have made elsewhere. */
+async function recordedElsewhere(context: RunContext, cell: Cell, { actionKey }: Settled): Promise<Extract<CellResult, { kind: 'done' }> | null> {
+  const { shared, graph, plan } = context;
+  if (shared === null || !cell.settings.shared || cell.settings.always) return null;
+  const found = await shared.lookUp(graph, [{ cell, actionKey, planKey: plan.cells[cell.index]!.planKey }]);
+  return found === 0 ? null : recorded(context, settleNow(context, cell));
+}
+
+/** From a shared cache, else from a host. False when neither has it. */
+async function bring({ store, fetch }: RunContext, artefact: Artefact): Promise<boolean> {
+  const { supply } = store.artefacts;
+  if (supply?.has(artefact.digest) === true && (await supply.restore(artefact))) return true;
+  return store.artefacts.elsewhere(artefact.digest).length > 0 && (await fetch(artefact));
+}
+
+function* readOutputs(cell: Cell): Generator<readonly [producer: number, output: string]> {
+  for (const input of Object.values(cell.inputs)) {
+    if (input.kind === 'output') yield [input.cell, input.output];
+    else if (input.kind === 'gather') for (const item of input.items) yield [item.cell, input.output];
   }
 }
 
@@ -95,8 +117,9 @@ function recorded({ store }: RunContext, { actionKey, record, planKey }: Settled
   return { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey };
 }
 
-/** Cells whose outputs this one reads and that cannot be had where it runs, damaged ones put aside. What another host has is fetched. */
-async function producersOfGone({ store, resultOf, verified, fetch }: RunContext, cell: Cell): Promise<number[]> {
+/** Cells whose outputs this one reads and that cannot be had where it runs, damaged ones put aside. What others have is fetched. */
+async function producersOfGone(context: RunContext, cell: Cell): Promise<number[]> {
+  const { store, resultOf, verified } = context;
   const gone = new Set<number>();
   const away = new Map<Artefact, number>();
   const look = (producer: number, output: string): void => {
@@ -110,15 +133,12 @@ async function producersOfGone({ store, resultOf, verified, fetch }: RunContext,
     if (presence === 'gone') {
       const hosts = store.artefacts.elsewhere(artefact.digest);
       if (hosts.includes(placeOf(cell))) return;
-      if (hosts.length > 0) return void away.set(artefact, producer);
+      if (hosts.length > 0 || store.artefacts.supply?.has(artefact.digest) === true) return void away.set(artefact, producer);
     }
     gone.add(producer);
   };
-  for (const input of Object.values(cell.inputs)) {
-    if (input.kind === 'output') look(input.cell, input.output);
-    else if (input.kind === 'gather') for (const item of input.items) look(item.cell, input.output);
-  }
-  for (const [artefact, producer] of away) if (!(await fetch(artefact))) gone.add(producer);
+  for (const [producer, output] of readOutputs(cell)) look(producer, output);
+  for (const [artefact, producer] of away) if (!(await bring(context, artefact))) gone.add(producer);
   return [...gone];
 }
 

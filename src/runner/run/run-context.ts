@@ -2,6 +2,7 @@
 import type { CellGraph } from '../pipeline/model.ts';
 import type { Plan } from '../plan/model.ts';
 import type { Artefact, Digest, Key } from '../store/model.ts';
+import type { SharedResults } from '../shared-cache/shared-results.ts';
 import type { Store } from '../store/store.ts';
 import type { CellResult } from './cell-result.ts';
 import type { EmitEvent } from './event.ts';
@@ -40,6 +41,8 @@ export interface RunContext {
   readonly verified: Set<Digest>;
   /** Attempts of this run that are reading artefacts now: those of a damaged one are tainted. */
   readonly reading: Map<number, ReadingAttempt>;
+  /** Asked for results that are not here; null without one. */
+  readonly shared: SharedResults | null;
   /** Work that nobody waits for but the end of the run; its failure is told and harms nothing. */
   readonly inBackground: (work: Promise<void>) => void;
   /** Called once when a stage begins to use GPUs and once when it ends, for the budget. */

@@ -5,6 +5,7 @@ import type { Resources } from '../pipeline/model.ts';
 import type { PlatformFacts } from '../plan/manifest.ts';
 import type { Plan } from '../plan/model.ts';
 import type { Artefact, Key } from '../store/model.ts';
+import type { SharedResults } from '../shared-cache/shared-results.ts';
 import { recordRunResults } from '../store/run-results.ts';
 import type { Store } from '../store/store.ts';
 import { Budget } from './budget.ts';
@@ -59,6 +60,8 @@ export interface RunPlanOptions {
   readonly verify?: ReadonlyMap<number, VerifyRequest>;
   /** Action keys that are not started: with a result they are taken as they are, without they are skipped. For `--watch`. */
   readonly refused?: ReadonlySet<Key>;
+  /** Where results are looked for that are not here, and pushed to if it is to be written. */
+  readonly shared?: SharedResults | null;
 }
 
 export type RunSummary = Omit<Extract<RunEvent, { event: 'run.finished' }>, 'event'>;
@@ -76,6 +79,8 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   const run = beginRun(options);
   faultPoint('run-begun');
   emitPlanned(options, run);
+  options.shared?.listen(text => emit({ event: 'notice', level: 'warning', text }));
+  options.signal.addEventListener('abort', () => options.shared?.close(), { once: true });
   const leases = new Leases(store.database, run);
   const budget = new Budget(options.budget);
   const results: (CellResult | null)[] = plan.graph.cells.map(() => null);
@@ -137,6 +142,7 @@ function contextOf(
     control: options.control ?? new RunControl(),
     verify: options.verify ?? new Map(),
     refused: options.refused ?? new Set(),
+    shared: options.shared ?? null,
     verified: new Set(),
     reading: new Map(),
     inBackground(work) {

@@ -1,6 +1,7 @@
 /** The environment a stage starts with: nothing of the caller's but what the language lists. */
 import { delimiter, join } from 'node:path';
 import type { Environment } from '../pipeline/model.ts';
+import { variablePrefix } from '../shared-cache/config-file.ts';
 import type { Job } from './executor.ts';
 import { markerVariable } from './process-tree.ts';
 import { jobFiles } from './work-folder.ts';
@@ -42,7 +43,7 @@ export function stageEnvironment(job: Job, caller: Variables, packageRoot: strin
   const threads = String(Math.max(1, Math.floor(job.grant.cpu)));
   const plain: Record<string, string> = {
     ...pick(everyStage, caller),
-    ...(typed ? pick([...typedStages, ...Object.keys(caller).filter(name => name.startsWith('PIPE_'))], caller) : {}),
+    ...(typed ? pick([...typedStages, ...Object.keys(caller).filter(name => name.startsWith('PIPE_') && !name.startsWith(variablePrefix))], caller) : {}),
     ...Object.fromEntries(threadVariables.map(name => [name, threads])),
     ...job.environment.plain,
     CUDA_VISIBLE_DEVICES: job.grant.gpus.join(','),

@@ -10,13 +10,14 @@ import type { Database, Statement } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
 import { faultPoint } from '../fault-point.ts';
 import { bytePath, errorCode, fsPath } from './file-bytes.ts';
-import { hashAndSync } from './hash-async.ts';
+import { hashAndSync, syncFiles } from './hash-async.ts';
 import { changedMeanwhile, entryStat, measure, measureWith } from './measure-output.ts';
 import type { Entry, Measured } from './measure-output.ts';
 import { hashTree, statEntry } from './merkle.ts';
 import type { Artefact, Digest } from './model.ts';
 import { isAlive } from './pid.ts';
 import { makeReadOnly, removeTree, syncFolder, syncFolders } from './read-only-tree.ts';
+import type { ArtefactSupply } from './supply.ts';
 import { StatRow, StatRowBuilder } from './stat-row.ts';
 
 export type Presence = 'here' | 'gone' | 'damaged';
@@ -24,6 +25,12 @@ export type Presence = 'here' | 'gone' | 'damaged';
 export interface StoredArtefact extends Artefact {
   readonly createdAt: number;
   readonly state: 'here' | 'dropped' | 'damaged';
+}
+
+/** For what was hashed while it came. */
+export interface KnownDigests {
+  readonly digests: ReadonlyMap<string, Uint8Array>;
+  readonly only: Digest;
 }
 
 let incoming = 0;
@@ -36,6 +43,9 @@ export class ArtefactStore {
   readonly #database: Database;
   readonly #writable: boolean;
   readonly #select: Statement<[string], { stat: Buffer | null }>;
+
+  /** Who else can bring one here; set by whoever knows. */
+  supply: ArtefactSupply | null = null;
 
   constructor(cache: string, database: Database, options: { readonly writable: boolean }) {
     this.#cache = cache;
@@ -74,10 +84,10 @@ export class ArtefactStore {
     }
   }
 
-  /** The same, where one that a host has counts as there: it can be fetched when somebody needs it. */
+  /** The same, where one that a host or a shared cache has counts as there: it can be fetched when somebody needs it. */
   obtainable(artefact: Artefact): Presence {
     const presence = this.present(artefact);
-    return presence === 'gone' && this.elsewhere(artefact.digest).length > 0 ? 'here' : presence;
+    return presence === 'gone' && (this.elsewhere(artefact.digest).length > 0 || this.supply?.has(artefact.digest) === true) ? 'here' : presence;
   }
 
   /** The hosts that have it. */
@@ -119,12 +129,17 @@ export class ArtefactStore {
    * wins, and two processes that add the same content at once are safe. `workPath` is gone afterwards or may be removed.
    * Throws PipeError for an output that is missing, a symbolic link, or holds what cannot be kept.
    */
-  async add(workPath: string, name: string): Promise<Artefact> {
+  async add(workPath: string, name: string): Promise<Artefact>;
+  /** The same with files whose digests (by byte path) are known already; null, and nothing is taken in, unless it comes to `only`. */
+  async add(workPath: string, name: string, known: KnownDigests): Promise<Artefact | null>;
+  async add(workPath: string, name: string, known?: KnownDigests): Promise<Artefact | null> {
     const source = bytePath(workPath);
     const files = await this.#settledFiles(source, name);
-    const digests = await hashAndSync([...files.keys()]);
+    const digests = known === undefined ? await hashAndSync([...files.keys()]) : known.digests;
+    if (known !== undefined) await syncFiles([...files.keys()]);
     faultPoint('outputs-synced');
     const { artefact } = measureWith(workPath, name, path => digests.get(path) ?? null, files);
+    if (known !== undefined && artefact.digest !== known.only) return null;
     const place = join(this.#cache, 'artefacts', artefact.digest);
     if (existsSync(place) && this.present(artefact) === 'here') return artefact;
 

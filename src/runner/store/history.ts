@@ -50,7 +50,7 @@ const runColumns = `id, pipeline, file, root, profile, overrides, params, comman
 /** Runs, newest first. */
 export function listRuns(database: Database, options: { readonly pipeline?: string; readonly limit?: number } = {}): RunRow[] {
   const rows = database
-    .prepare(`SELECT ${runColumns} FROM run WHERE (@pipeline IS NULL OR pipeline = @pipeline) ORDER BY id DESC LIMIT @limit`)
+    .prepare(`SELECT ${runColumns} FROM run WHERE shared IS NULL AND (@pipeline IS NULL OR pipeline = @pipeline) ORDER BY id DESC LIMIT @limit`)
     .all({ pipeline: options.pipeline ?? null, limit: options.limit ?? -1 });
   return (rows as RawRun[]).map(toRun);
 }

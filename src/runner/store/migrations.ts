@@ -214,4 +214,21 @@ CREATE TABLE artefact_location ( -- artefacts that a host of pipe.hosts.yaml has
   PRIMARY KEY (digest, host)
 ) STRICT, WITHOUT ROWID;
 `,
+  `
+ALTER TABLE run ADD COLUMN shared TEXT /* the shared cache in which its attempts were found; NULL for a run of this cache */;
+CREATE TABLE shared_artefact ( -- artefacts that a shared cache can supply
+  digest TEXT PRIMARY KEY,
+  cache TEXT NOT NULL,            -- its address
+  contents TEXT NOT NULL,         -- JSON: the blobs it consists of there
+  seen_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+DROP VIEW runs;
+CREATE VIEW runs AS -- one row a call of pipe run, newest first
+SELECT run.id, pipeline, profile, datetime(started_at / 1000, 'unixepoch') AS started,
+  (ended_at - started_at) / 1000.0 AS seconds, exit_code,
+  json_extract(summary, '$.ran') AS ran, json_extract(summary, '$.fresh') AS fresh, json_extract(summary, '$.failed') AS failed,
+  host, command
+FROM run WHERE shared IS NULL ORDER BY run.id DESC;
+`,
 ];

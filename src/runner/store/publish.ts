@@ -26,6 +26,14 @@ export function publishOutputs(store: Store, graph: CellGraph, cell: Cell, outpu
   return written;
 }
 
+/** Those that the pipeline wants copied into the project and that are not there, by name. */
+export function unpublished(store: Store, graph: CellGraph, cell: Cell, outputs: Readonly<Record<string, Artefact>>): [name: string, artefact: Artefact][] {
+  return Object.entries(graph.stages[cell.stage]!.publish).flatMap(([name, path]) => {
+    const artefact = outputs[name];
+    return artefact === undefined || holds(store, resolve(graph.root, path), artefact) ? [] : [[name, artefact] as [string, Artefact]];
+  });
+}
+
 /** Whether a path of the project has an artefact's content, under whatever name. */
 function holds(store: Store, path: string, artefact: Artefact): boolean {
   try {

@@ -33,7 +33,7 @@ export function openStore(options: { readonly cache: string; readonly mode: 'wri
   if (mode === 'write') makeFolders(cache);
   const { database, notices } = openDatabase(join(cache, 'pipe.db'), mode);
   const stats = new StatCache(database, { writable: mode === 'write' });
-  return {
+  const store: Store = {
     cache,
     artefacts: new ArtefactStore(cache, database, { writable: mode === 'write' }),
     results: new Results(database),
@@ -41,10 +41,12 @@ export function openStore(options: { readonly cache: string; readonly mode: 'wri
     database,
     notices,
     close() {
+      store.artefacts.supply?.close();
       stats.flush();
       database.close();
     },
   };
+  return store;
 }
 
 function makeFolders(cache: string): void {

@@ -54,7 +54,7 @@ export function planText(plan: Plan, options: PlanTextOptions): string {
     for (const { state, count } of counts) {
       const of = cells.filter(cell => cell.state === state);
       if (state !== 'fresh' && count <= listed) lines.push(...of.map(cell => row(state, idOf(cell), cellNote(cell, context, style))));
-      else lines.push(row(state, `${stage.name} ×${formatCount(count)}`, state === 'fresh' ? '' : commonNote(of, context, style)));
+      else lines.push(row(state, `${stage.name} ×${formatCount(count)}`, state === 'fresh' ? remoteNote(of, style) : commonNote(of, context, style)));
     }
   }
   for (const stage of graph.inactive) lines.push(style.dim(`– ${padEnd(stage.name, columns)} inactive (when: ${stage.when})`));
@@ -68,6 +68,7 @@ function paint(state: CellState, text: string, style: Style): string {
 function cellNote(cell: PlannedCell, context: ReasonContext, style: Style): string {
   const parts: string[] = [];
   if (cell.state === 'fresh') parts.push(style.dim((cell.record?.key ?? cell.planKey).slice(0, 6)));
+  if (cell.remote) parts.push(style.dim('in the shared cache'));
   const accepted = cell.record?.accepted ?? null;
   if (accepted !== null) parts.push(style.warn(`accepted: ${accepted}`));
   if (cell.sameAs !== null) parts.push(`same as ${context.graph.cells[cell.sameAs]?.id ?? ''}`);
@@ -75,6 +76,11 @@ function cellNote(cell: PlannedCell, context: ReasonContext, style: Style): stri
   if (!cell.cacheable.ok) parts.push(style.warn(`not cached: ${cell.cacheable.why}`));
   if (cell.state === 'run' && cell.estimateMs !== null) parts.push(style.dim(`about ${formatEstimate(cell.estimateMs)}`));
   return parts.filter(part => part !== '').join(' · ');
+}
+
+function remoteNote(cells: readonly PlannedCell[], style: Style): string {
+  const remote = cells.filter(cell => cell.remote).length;
+  return remote === 0 ? '' : style.dim(remote === cells.length ? 'in the shared cache' : `${formatCount(remote)} of them in the shared cache`);
 }
 
 function reasonsNote(cell: PlannedCell, context: ReasonContext): string {

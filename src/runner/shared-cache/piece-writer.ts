@@ -1,0 +1,124 @@
+/** Cuts what a piece holds into its files, checking each by size and digest before the next begins. */
+import { createHash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { Writable } from 'node:stream';
+import { fsPath, shownPath } from '../store/file-bytes.ts';
+import { LocalTrouble } from './blob-download.ts';
+import type { Piece, PieceFile } from './contents.ts';
+import { BadEntry } from './remote.ts';
+
+export class PieceWriter extends Writable {
+  readonly #piece: Piece;
+  readonly #pathOf: (file: PieceFile) => string;
+  /** The digest of what is stored is that of the file, and is checked where it arrives. */
+  readonly #checkedBefore: boolean;
+  #next = 0;
+  #file: FileHandle | null = null;
+  #hash: Hash | null = null;
+  #left = 0;
+
+  /** `pathOf` gives the byte path to write a file to; its folder is there. */
+  constructor(piece: Piece, pathOf: (file: PieceFile) => string) {
+    super({ highWaterMark: 4 << 20 });
+    this.#piece = piece;
+    this.#pathOf = pathOf;
+    this.#checkedBefore = piece.encoding === 'identity' && piece.files.length === 1 && piece.files[0]?.digest === piece.stored;
+  }
+
+  override _construct(done: (error?: Error | null) => void): void {
+    this.#openNext().then(() => done(), done);
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#take([chunk]).then(() => done(), done);
+  }
+
+  /** What has gathered while the last write went on goes out at once. */
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this.#take(chunks.map(({ chunk }) => chunk)).then(() => done(), done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    done(this.#next <= this.#piece.files.length - 1 || this.#file !== null ? new BadEntry('its content ends before its last file') : null);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    const file = this.#file;
+    this.#file = null;
+    if (file === null) done(error);
+    else file.close().then(() => done(error), () => done(error));
+  }
+
+  async #take(chunks: readonly Buffer[]): Promise<void> {
+    let rest = chunks.filter(({ length }) => length > 0);
+    while (rest.length > 0) {
+      if (this.#file === null) throw new BadEntry('its content goes on after its last file');
+      const [mine, others] = split(rest, this.#left);
+      if (this.#hash !== null) for (const part of mine) this.#hash.update(part);
+      await this.#write(this.#file, mine);
+      this.#left -= mine.reduce((sum, { length }) => sum + length, 0);
+      rest = others;
+      if (this.#left === 0) await this.#finishFile();
+    }
+  }
+
+  async #write(file: FileHandle, parts: Buffer[]): Promise<void> {
+    try {
+      let left = parts;
+      while (left.length > 0) {
+        const { bytesWritten } = await file.writev(left);
+        left = split(left, bytesWritten)[1];
+      }
+    } catch (error) {
+      throw new LocalTrouble(`${shownPath(this.#pathOf(this.#piece.files[this.#next - 1]!))} cannot be written: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  }
+
+  async #finishFile(): Promise<void> {
+    const file = this.#piece.files[this.#next - 1]!;
+    if (this.#hash !== null && this.#hash.digest('hex') !== file.digest) throw new BadEntry(`${shownPath(file.path)} has another content than its digest says`);
+    const handle = this.#file!;
+    this.#file = null;
+    await handle.close();
+    await this.#openNext();
+  }
+
+  /** Empty files have no bytes to wait for. */
+  async #openNext(): Promise<void> {
+    for (;;) {
+      const file = this.#piece.files[this.#next++];
+      if (file === undefined) return;
+      try {
+        // Never through a link, never over what is there.
+        this.#file = await open(fsPath(this.#pathOf(file)), 'wx', file.executable ? 0o755 : 0o644);
+      } catch (error) {
+        throw new LocalTrouble(`${shownPath(file.path)} cannot be written: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      }
+      this.#left = file.size;
+      this.#hash = this.#checkedBefore ? null : createHash('sha256');
+      if (this.#left > 0) return;
+      if (this.#hash !== null && this.#hash.digest('hex') !== file.digest) throw new BadEntry(`${shownPath(file.path)} should not be empty`);
+      const handle = this.#file;
+      this.#file = null;
+      await handle.close();
+    }
+  }
+}
+
+/** The first so many bytes, and the others. */
+function split(chunks: readonly Buffer[], bytes: number): [Buffer[], Buffer[]] {
+  const first: Buffer[] = [];
+  let left = bytes;
+  for (const [index, chunk] of chunks.entries()) {
+    if (chunk.length <= left) {
+      first.push(chunk);
+      left -= chunk.length;
+      continue;
+    }
+    if (left > 0) first.push(chunk.subarray(0, left));
+    return [first, [chunk.subarray(left), ...chunks.slice(index + 1)]];
+  }
+  return [first, []];
+}
