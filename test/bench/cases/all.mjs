@@ -8,6 +8,7 @@ import { planCurve } from './plan-curve.mjs';
 import { coldShell } from './cold-shell.mjs';
 import { coldCopies } from './cold-copies.mjs';
 import { typedEmpty } from './typed-empty.mjs';
+import { restoreShared } from './restore-shared.mjs';
 
 /** @type {readonly import('../model.mjs').Case[]} */
 export const allCases = [
@@ -22,4 +23,5 @@ export const allCases = [
   coldShell,
   coldCopies,
   typedEmpty,
+  ...restoreShared,
 ];
