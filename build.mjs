@@ -15,6 +15,7 @@ const entries = {
   pipe: 'src/main.ts',
   'stage-worker': 'src/runner/run/stage-worker.ts',
   'spawn-helper': 'src/runner/run/spawn-helper.ts',
+  'restore-worker': 'src/runner/shared-cache/restore-worker.ts',
   index: 'src/index.ts',
   stage: 'src/stage.ts',
   bench: 'test/bench/main.ts',

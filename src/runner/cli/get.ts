@@ -111,7 +111,7 @@ async function restoreFromElsewhere({ store: { artefacts: { supply } }, cache, g
   const { SharedResults } = await import('../shared-cache/shared-results.ts');
   const store = openStore({ cache, mode: 'write' });
   try {
-    const shared = new SharedResults({ store, root: graph.root, environment: context.env, version: context.version, push: false });
+    const shared = new SharedResults({ store, root: graph.root, environment: context.env, packageRoot: context.packageRoot, version: context.version, push: false });
     store.artefacts.supply = shared;
     shared.listen(text => void context.stderr.write(`warning: ${text}\n`));
     return await shared.restore(artefact);

@@ -65,7 +65,7 @@ export async function planSession(
   const sharing = isSharedCacheConfigured(graph.root, context.env) ? await import('../shared-cache/shared-results.ts') : null;
   const shareFor = (store: Store): SharedResults | null => {
     if (sharing === null) return null;
-    const shared = new sharing.SharedResults({ store, root: graph.root, environment: context.env, version: context.version ?? '', push: how.push === true });
+    const shared = new sharing.SharedResults({ store, root: graph.root, environment: context.env, packageRoot: context.packageRoot, version: context.version ?? '', push: how.push === true });
     store.artefacts.supply = shared;
     return shared;
   };

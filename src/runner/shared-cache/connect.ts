@@ -4,7 +4,7 @@ import type { SharedCache } from './remote.ts';
 
 const connections = 16;
 
-export async function connect(config: SharedCacheConfig): Promise<SharedCache> {
+export async function connect(config: Pick<SharedCacheConfig, 'url' | 'authorization' | 'ca' | 'timeoutMs' | 's3'>): Promise<SharedCache> {
   const { url, ca, timeoutMs } = config;
   if (url.protocol === 's3:') {
     // It would tell every user of Node 20 that its later versions need 22; ours is fixed.

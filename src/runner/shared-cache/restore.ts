@@ -10,6 +10,8 @@ import type { Contents, ContentsReference, Piece, PieceFile } from './contents.t
 import { PieceWriter } from './piece-writer.ts';
 import { BadEntry } from './remote.ts';
 import type { SharedCache } from './remote.ts';
+import { fetchOnThreads, threadsFor } from './restore-threads.ts';
+import type { WorkerSettings } from './restore-threads.ts';
 
 /** Longer lists of files are not read: some millions of them. */
 const mostManifestBytes = 512 << 20;
@@ -22,6 +24,8 @@ export interface RestoreOptions {
   readonly artefacts: ArtefactStore;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | null;
+  /** For large ones; null: on this thread whatever the size. */
+  readonly threads: { readonly worker: string; readonly settings: WorkerSettings } | null;
 }
 
 /** Throws BadEntry, RemoteTrouble or LocalTrouble; the store then is as it was. */
@@ -70,14 +74,23 @@ async function write(root: string, artefact: Artefact, contents: Contents, optio
   if (artefact.type === 'folder') mkdirSync(root);
   for (const path of contents.folders) mkdirSync(fsPath(`${base}/${path}`));
   const digests = new Map<string, Buffer>();
+  for (const piece of contents.pieces) for (const file of piece.files) digests.set(pathOf(file), Buffer.from(file.digest, 'hex'));
+  const threads = options.threads === null ? 1 : threadsFor(contents.pieces, options.threads.worker);
+  if (options.threads !== null && threads > 1) await fetchOnThreads(contents.pieces, base, { ...options.threads, threads, signal: options.signal });
+  else await fetchHere(contents.pieces, pathOf, options);
+  // Links last: no file is ever written through one.
+  for (const { path, target } of contents.links) symlinkSync(fsPath(target), fsPath(`${base}/${path}`));
+  return digests;
+}
+
+async function fetchHere(pieces: readonly Piece[], pathOf: (file: PieceFile) => string, options: RestoreOptions): Promise<void> {
   // An end of one ends the others.
   const stop = new AbortController();
   const signal = options.signal === null ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
-  const left = [...contents.pieces].reverse();
+  const left = pieces.toReversed();
   const worker = async (): Promise<void> => {
     for (let piece = left.pop(); piece !== undefined; piece = left.pop()) {
-      await writePiece(piece, pathOf, { ...options, signal });
-      for (const file of piece.files) digests.set(pathOf(file), Buffer.from(file.digest, 'hex'));
+      await downloadBlob(options.cache, piece, new PieceWriter(piece, pathOf), { timeoutMs: options.timeoutMs, signal });
     }
   };
   let first: unknown = null;
@@ -87,11 +100,4 @@ async function write(root: string, artefact: Artefact, contents: Contents, optio
     stop.abort();
   })));
   if (first !== null) throw first;
-  // Links last: no file is ever written through one.
-  for (const { path, target } of contents.links) symlinkSync(fsPath(target), fsPath(`${base}/${path}`));
-  return digests;
-}
-
-async function writePiece(piece: Piece, pathOf: (file: PieceFile) => string, { cache, timeoutMs, signal }: RestoreOptions): Promise<void> {
-  await downloadBlob(cache, piece, new PieceWriter(piece, pathOf), { timeoutMs, signal });
 }

@@ -16,6 +16,7 @@ import { decodeDetails, decodeRecord, mostDetailsBytes, mostRecordBytes, recordN
 import { BadEntry, RemoteTrouble } from './remote.ts';
 import type { SharedCache } from './remote.ts';
 import { forgetShared, isShared, recordShared, sharedContents } from './shared-artefacts.ts';
+import type { WorkerSettings } from './restore-threads.ts';
 import type { PublicKeyText } from './signing-key.ts';
 import type { Pushed, Result } from './push.ts';
 
@@ -23,6 +24,7 @@ export interface SharedResultsOptions {
   readonly store: Store;
   readonly root: string;
   readonly environment: Variables;
+  readonly packageRoot: string;
   /** Of this program. */
   readonly version: string;
   /** Push results as they are made, whatever the settings say. */
@@ -231,15 +233,16 @@ export class SharedResults implements ArtefactSupply {
   }
 
   async #restore(artefact: Artefact): Promise<boolean> {
-    const { store } = this.#options;
+    const { store, packageRoot } = this.#options;
     const { signal } = this.#stop;
     const contents = sharedContents(store.database, artefact.digest);
     const client = contents === null ? null : await this.#connected();
     if (contents === null || client === null || this.#reading.open) return false;
-    const { restoreArtefact } = await import('./restore.ts');
+    const [{ restoreArtefact }, { workerFile }] = await Promise.all([import('./restore.ts'), import('./restore-threads.ts')]);
     try {
       await this.#reading.guard(() => restoreArtefact(artefact, contents, {
         cache: client.cache, work: this.#work, artefacts: store.artefacts, timeoutMs: client.config.timeoutMs, signal,
+        threads: { worker: workerFile(packageRoot), settings: settingsOf(client.config) },
       }));
       return true;
     } catch (error) {
@@ -263,4 +266,9 @@ export class SharedResults implements ArtefactSupply {
     if (this.#listener === null) this.#notices.push(text);
     else this.#listener(text);
   }
+}
+
+/** What a thread needs to connect, as values that can be sent to it. */
+function settingsOf({ url, authorization, ca, timeoutMs, s3 }: SharedCacheConfig): WorkerSettings {
+  return { url: url.href, authorization, ca, timeoutMs, s3 };
 }

@@ -10,7 +10,7 @@ import type { Database, Statement } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
 import { faultPoint } from '../fault-point.ts';
 import { bytePath, errorCode, fsPath } from './file-bytes.ts';
-import { hashAndSync, syncFiles } from './hash-async.ts';
+import { hashAndSync } from './hash-async.ts';
 import { changedMeanwhile, entryStat, measure, measureWith } from './measure-output.ts';
 import type { Entry, Measured } from './measure-output.ts';
 import { hashTree, statEntry } from './merkle.ts';
@@ -27,7 +27,7 @@ export interface StoredArtefact extends Artefact {
   readonly state: 'here' | 'dropped' | 'damaged';
 }
 
-/** For what was hashed while it came. */
+/** For what was hashed, and forced to disk, while it came. */
 export interface KnownDigests {
   readonly digests: ReadonlyMap<string, Uint8Array>;
   readonly only: Digest;
@@ -130,13 +130,12 @@ export class ArtefactStore {
    * Throws PipeError for an output that is missing, a symbolic link, or holds what cannot be kept.
    */
   async add(workPath: string, name: string): Promise<Artefact>;
-  /** The same with files whose digests (by byte path) are known already; null, and nothing is taken in, unless it comes to `only`. */
+  /** The same with files that are on disk and whose digests (by byte path) are known already; null, and nothing is taken in, unless it comes to `only`. */
   async add(workPath: string, name: string, known: KnownDigests): Promise<Artefact | null>;
   async add(workPath: string, name: string, known?: KnownDigests): Promise<Artefact | null> {
     const source = bytePath(workPath);
     const files = await this.#settledFiles(source, name);
     const digests = known === undefined ? await hashAndSync([...files.keys()]) : known.digests;
-    if (known !== undefined) await syncFiles([...files.keys()]);
     faultPoint('outputs-synced');
     const { artefact } = measureWith(workPath, name, path => digests.get(path) ?? null, files);
     if (known !== undefined && artefact.digest !== known.only) return null;

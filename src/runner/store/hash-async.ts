@@ -22,27 +22,6 @@ export async function hashAndSync(paths: readonly string[]): Promise<Map<string,
   return digests;
 }
 
-/** Forces the content of files (byte paths) to disk. */
-export async function syncFiles(paths: readonly string[]): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < paths.length) {
-      const path = paths[next++]!;
-      try {
-        const file = await open(fsPath(path), 'r');
-        try {
-          await file.datasync();
-        } finally {
-          await file.close();
-        }
-      } catch (error) {
-        throw fileTrouble(path, error);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(inFlight, paths.length) }, worker));
-}
-
 async function hashOne(path: string, buffers: readonly Buffer[]): Promise<Buffer> {
   try {
     const file = await open(fsPath(path), 'r');

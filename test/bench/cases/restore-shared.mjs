@@ -21,7 +21,7 @@ const servers = [
     env: { PIPE_REMOTE_CACHE_USER: 'ci', PIPE_REMOTE_CACHE_PASSWORD: 's3cret' },
   },
   {
-    name: 's3', title: 'an S3 server (versitygw) on loopback', ports: 1, stored: 'data/results/cas', curl: ['--aws-sigv4', 'aws:amz:us-east-1:s3', '--user', 'testkey123:testsecret123'],
+    name: 's3', title: 'an S3 server (versitygw) on loopback', ports: 1, stored: 'data/results/cas', curl: ['--aws-sigv4', 'aws:amz:us-east-1:s3', '-H', 'x-amz-content-sha256: UNSIGNED-PAYLOAD', '--user', 'testkey123:testsecret123'],
     settings: ([port]) => `url: s3://results\nendpoint: http://127.0.0.1:${port}\n`, url: ([port], name) => `http://127.0.0.1:${port}/results/cas/${name}`,
     env: { AWS_ACCESS_KEY_ID: 'testkey123', AWS_SECRET_ACCESS_KEY: 'testsecret123' },
   },
