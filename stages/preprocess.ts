@@ -17,22 +17,19 @@ export const stage = defineStage({
       folds: z.int().min(3).max(100).nullable().default(null),
       fold: z.int().min(0).default(0),
       seed: z.int().default(1),
-      /** `permissive` leaves out ultrasound and fluoroscopy, `strict` also what names no modality, `random` as many at random. */
-      modality: z.enum(['all', 'permissive', 'strict', 'random']).default('all'),
-      angiography: z.boolean().default(true),
       /** At most so many training pairs; validation and test stay whole. */
       limit: z.int().positive().nullable().default(null),
     })
     .refine(({ validation, test }) => validation + test < 1, { path: ['test'], message: 'validation and test must add up to less than 1' })
     .refine(({ folds, fold }) => folds === null || fold < folds, { path: ['fold'], message: 'fold counts from 0 and must be less than folds' })
     .refine(({ splitBy, folds }) => folds === null || splitBy === 'group', { path: ['folds'], message: 'folds need splitBy: group' }),
-  inputs: { pairs: 'folder' },
+  inputs: { pairs: 'folder', dropped: 'file?', groups: 'file?' },
   outputs: { images: 'folder', captions: 'file', report: 'metrics' },
   async run({ params, inputs, outputs, report, signal, resources }) {
     const { preprocess } = await import('../src/study/data/preprocess.ts');
     const { writeJsonLines } = await import('../src/study/data/pairs.ts');
     const started = performance.now();
-    const summary = await preprocess({ pairs: inputs.pairs, images: outputs.images, captions: outputs.captions }, params, {
+    const summary = await preprocess({ ...inputs, images: outputs.images, captions: outputs.captions }, params, {
       cores: resources.cpu,
       signal,
       onProgress: (done, total) => report.progress(done / total, { step: done, total, rate: (done * 1000) / (performance.now() - started), unit: 'images' }),

@@ -2,12 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { openImages } from '../../src/study/data/image-shards.ts';
 import { stage as drawPhantom } from '../../stages/draw-phantom.ts';
+import { stage as filter } from '../../stages/filter.ts';
 import { stage } from '../../stages/preprocess.ts';
 import { runStage } from './data-stage.ts';
 
 it('makes images, captions and counts that agree', async () => {
   const { outputs: { pairs } } = await runStage(drawPhantom, { params: { count: 200, resolution: 32 }, inputs: {} });
-  const { outputs, metrics, notes } = await runStage(stage, { params: { resolution: 32, limit: 50, modality: 'permissive' }, inputs: { pairs } });
+  const { outputs: { dropped } } = await runStage(filter, { params: { set: 'permissive' }, inputs: { pairs, leaks: undefined } });
+  const { outputs, metrics, notes } = await runStage(stage, { params: { resolution: 32, limit: 50 }, inputs: { pairs, dropped, groups: undefined } });
   const images = await openImages(outputs.images);
   const captions = (await readFile(outputs.captions, 'utf8')).trim().split('\n').map(line => JSON.parse(line) as { id: string; split: string });
   expect(captions.map(row => row.id)).toEqual(images.rows.map(row => row.id));
@@ -23,7 +25,7 @@ it('makes images, captions and counts that agree', async () => {
 
 it.each([
   [{ resolution: 2 }, 'resolution'], [{ splitBy: 'article' }, 'splitBy'], [{ folds: 5 }, 'folds'], [{ splitBy: 'group', folds: 5, fold: 5 }, 'fold'],
-  [{ validation: 0.6, test: 0.6 }, 'test'], [{ limit: 0 }, 'limit'], [{ modality: 'ct' }, 'modality'],
+  [{ validation: 0.6, test: 0.6 }, 'test'], [{ limit: 0 }, 'limit'],
 ])('refuses %j at the param that is wrong', (params, path) => {
   expect(stage.params.safeParse(params).error?.issues[0]?.path.join('.')).toBe(path);
 });

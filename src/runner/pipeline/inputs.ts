@@ -38,7 +38,7 @@ export function resolveInputs(stage: StageState, scope: Scope, stages: StageTabl
         hint: suggestion(name, Object.keys(stage.inputKinds), 'inputs are') ?? 'it takes none',
       });
     }
-    const resolved = resolveInput(name, written, pointer, stage, scope, stages);
+    const resolved = resolveInput(name, written, pointer, kind?.endsWith('?') === true, stage, scope, stages);
     if (!resolved) continue;
     inputs.push(resolved);
     if (kind !== undefined) checkKind(resolved, kind, scope, root);
@@ -46,7 +46,8 @@ export function resolveInputs(stage: StageState, scope: Scope, stages: StageTabl
   return inputs;
 }
 
-function resolveInput(name: string, written: Json, pointer: string, stage: StageState, scope: Scope, stages: StageTable): ResolvedInput | null {
+/** An input that may be left out is left out where it comes from stages that are not active. */
+function resolveInput(name: string, written: Json, pointer: string, optional: boolean, stage: StageState, scope: Scope, stages: StageTable): ResolvedInput | null {
   const list = isList(written) ? written.map((item, index) => ({ item, pointer: childPointer(pointer, index) })) : [{ item: written, pointer }];
   const inactive: string[] = [];
   let chosen: ResolvedInput | null = null;
@@ -59,7 +60,7 @@ function resolveInput(name: string, written: Json, pointer: string, stage: Stage
   }
   if (chosen || broken || stage.inactive !== null) return chosen;
   if (list.length === 0) note(scope, pointer, 'wrong-type', `input \`${name}\` has an empty list`, 'name a reference or a path');
-  else {
+  else if (!optional) {
     const reasons = inactive.map(one => `\`${one}\` (when: ${stages.get(one)?.inactive ?? ''})`).join(', ');
     note(scope, pointer, 'inactive-stage', `input \`${name}\` comes from ${inactive.length > 1 ? 'stages that are' : 'a stage that is'} not active: ${reasons}`, 'give a list, of which the first active one counts, or the same `when:` to this stage');
   }

@@ -2,7 +2,10 @@ import sharp from 'sharp';
 import { decodeDicom } from './dicom.ts';
 import { isDicom } from './image-type.ts';
 
-export type Fit = 'crop' | 'pad';
+/** How an image becomes a square: cut, between black bars, or (for comparing, not for looking at) with another aspect ratio. */
+export type Fit = 'crop' | 'pad' | 'squeeze';
+
+const sharpFit = { crop: 'cover', pad: 'contain', squeeze: 'fill' } as const;
 
 /** An image as bytes of a file, or as raw pixels. */
 export type ImageSource =
@@ -16,7 +19,7 @@ const mostPixels = 120_000_000;
  * Decodes an image into a square of RGB: turned as EXIF says, colour profile and CMYK brought to sRGB, 16 bits scaled to 8,
  * transparency over black (air is black in radiology), resized by bicubic interpolation as CLIP does.
  *
- * @param fit `crop` fills the square and cuts what stands over in the middle, `pad` keeps all and fills with black
+ * @param fit `crop` fills the square and cuts what stands over in the middle, `pad` keeps all and fills with black, `squeeze` keeps all and fills
  * @returns `[resolution × resolution × 3]` bytes, rows first
  * DICOM files are shown by their own window first.
  *
@@ -30,7 +33,7 @@ export async function decodeSquare(source: ImageSource, resolution: number, fit:
   const { data, info } = await input
     .autoOrient()
     .flatten({ background: '#000000' })
-    .resize(resolution, resolution, { fit: fit === 'crop' ? 'cover' : 'contain', position: 'centre', background: '#000000', kernel: 'cubic' })
+    .resize(resolution, resolution, { fit: sharpFit[fit], position: 'centre', background: '#000000', kernel: 'cubic' })
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });

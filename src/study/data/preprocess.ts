@@ -1,11 +1,12 @@
-import { open, readFile, writeFile } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { decodeSquare, greyToColour, setDecodeThreads } from './decode-image.ts';
+import { setDecodeThreads } from './decode-image.ts';
 import type { Fit } from './decode-image.ts';
 import { writeShards } from './image-shards.ts';
+import { readGroups, readLeftOut } from './left-out.ts';
+import { decodersAtOnce, imageProblem, isMachineFault, openPairImages } from './pair-images.ts';
 import { countBy, readPairs, writeJsonLines } from './pairs.ts';
-import type { LeftOut, Pair, RawImage } from './pairs.ts';
+import type { LeftOut } from './pairs.ts';
 import { selectPairs } from './select.ts';
 import type { Selected, SelectOptions } from './select.ts';
 
@@ -18,6 +19,9 @@ export interface PreprocessOptions extends SelectOptions {
 export interface PreprocessPaths {
   /** A folder with `pairs.jsonl`. */
   readonly pairs: string;
+  /** Rows to leave out and groups to join, as `filter` and `find-leaks` write them. */
+  readonly dropped?: string | undefined;
+  readonly groups?: string | undefined;
   /** A folder for shards, index, rows and `report.json`. */
   readonly images: string;
   /** A file: JSON Lines of `{ id, caption, split, group }` in the order of the images. */
@@ -37,49 +41,6 @@ export interface PreprocessSummary {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-/** Opens each raw file once. */
-function rawReader(folder: string): { read(image: RawImage): Promise<Buffer>; close(): Promise<void> } {
-  const files = new Map<string, Promise<FileHandle>>();
-  return {
-    async read({ file, offset, width, height, channels }) {
-      if (!files.has(file)) files.set(file, open(join(folder, file), 'r'));
-      const handle = await files.get(file);
-      const wanted = width * height * channels;
-      const bytes = Buffer.allocUnsafe(wanted);
-      const got = (await handle?.read(bytes, 0, wanted, offset))?.bytesRead;
-      if (got !== wanted) throw new Error(`${file} ends inside the image at ${offset}`);
-      return bytes;
-    },
-    async close() {
-      for (const handle of files.values()) await handle.then(opened => opened.close(), () => undefined);
-    },
-  };
-}
-
-function explain(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'ENOENT' ? 'the file is missing' : text.replace(/\s+/g, ' ').trim();
-}
-
-/** A full disk or exhausted memory is no fault of an image, and must not be taken for one. */
-function isOurs(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return ['EMFILE', 'ENFILE', 'ENOMEM', 'EIO', 'ERR_MEMORY_ALLOCATION_FAILED'].includes(code);
-}
-
-async function pixelsOf(image: Pair['image'], folder: string, raws: ReturnType<typeof rawReader>, resolution: number, fit: Fit): Promise<Uint8Array> {
-  if (typeof image === 'string') {
-    const bytes = await readFile(join(folder, image));
-    if (bytes.length === 0) throw new Error('the file is empty');
-    return decodeSquare({ bytes }, resolution, fit);
-  }
-  const raw = await raws.read(image);
-  const { width, height, channels } = image;
-  if (width === resolution && height === resolution) return channels === 3 ? raw : greyToColour(raw);
-  return decodeSquare({ raw, width, height, channels }, resolution, fit);
-}
-
 /**
  * Decodes the selected pairs into shards, in their order, several at once. An image that does not decode is left out and
  * reported by id; the rest goes on. Memory is bounded by the number decoded at once.
@@ -88,21 +49,22 @@ async function pixelsOf(image: Pair['image'], folder: string, raws: ReturnType<t
  */
 export async function preprocess(paths: PreprocessPaths, options: PreprocessOptions, hooks: PreprocessHooks = {}): Promise<PreprocessSummary> {
   const pairs = await readPairs(paths.pairs);
-  const selection = selectPairs(pairs, options);
+  const selection = selectPairs(pairs, options, {
+    ...(paths.dropped === undefined ? {} : { dropped: await readLeftOut(paths.dropped) }),
+    ...(paths.groups === undefined ? {} : { groups: await readGroups(paths.groups) }),
+  });
   if (selection.rows.length === 0) throw new Error(`none of the ${pairs.length} pairs is left: ${selection.leftOut[0]?.reason ?? 'the source has none'}`);
   const { resolution, fit } = options;
   const cores = Math.max(1, Math.floor(hooks.cores ?? 1));
-  // libuv's pool runs four decoders at once unless told otherwise; with more cores each of them gets several threads.
-  const poolSize = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4);
-  setDecodeThreads(cores, Math.min(cores, poolSize));
+  setDecodeThreads(cores, decodersAtOnce(cores));
   const ahead = cores * 2;
-  const raws = rawReader(paths.pairs);
+  const images = openPairImages(paths.pairs);
   const writer = writeShards(paths.images, resolution);
   const leftOut: LeftOut[] = [...selection.leftOut];
   const kept: Selected[] = [];
   let broken = 0;
   const decode = (row: Selected): Promise<Uint8Array | { error: unknown }> =>
-    pixelsOf(row.image, paths.pairs, raws, resolution, fit).catch((error: unknown) => ({ error }));
+    images.decode(row.image, resolution, fit).catch((error: unknown) => ({ error }));
   const running: ReturnType<typeof decode>[] = [];
   try {
     for (const [index, row] of selection.rows.entries()) {
@@ -118,9 +80,9 @@ export async function preprocess(paths: PreprocessPaths, options: PreprocessOpti
         await writer.add(pixels, { id, group, split, licence, modality, source });
         kept.push(row);
       } else {
-        if (isOurs(pixels.error)) throw pixels.error;
+        if (isMachineFault(pixels.error)) throw pixels.error;
         broken += 1;
-        leftOut.push({ id: row.id, kind: 'broken', reason: explain(pixels.error) });
+        leftOut.push({ id: row.id, kind: 'broken', reason: imageProblem(pixels.error) });
       }
       if (index % 64 === 63) hooks.onProgress?.(index + 1, selection.rows.length);
     }
@@ -134,7 +96,7 @@ export async function preprocess(paths: PreprocessPaths, options: PreprocessOpti
     await writer.abandon();
     throw error;
   } finally {
-    await raws.close();
+    await images.close();
   }
   await writeJsonLines(paths.captions, kept.map(({ id, caption, split, group }) => ({ id, caption, split, group })));
   const by = {

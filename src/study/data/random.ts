@@ -22,6 +22,13 @@ export function hashShare(...parts: readonly (string | number)[]): number {
   return Number(hash64(...parts) >> 11n) / 2 ** 53;
 }
 
+/** `count` of these ids, drawn in a seeded order that does not depend on the other ids: a smaller draw is a part of a larger one. */
+export function drawIds(ids: readonly string[], count: number, ...salt: readonly (string | number)[]): Set<string> {
+  const keyed = ids.map(id => ({ id, key: hash64(...salt, id) }));
+  keyed.sort((x, y) => (x.key < y.key ? -1 : x.key > y.key ? 1 : 0));
+  return new Set(keyed.slice(0, count).map(row => row.id));
+}
+
 /** A generator (sfc32, Chris Doty-Humphrey's small fast counter) seeded by any parts. */
 export function randomOf(...parts: readonly (string | number)[]): Random {
   const digest = createHash('sha256').update(JSON.stringify(parts)).digest();

@@ -1,8 +1,7 @@
-import { modalityOf, modalityReason } from './modality.ts';
-import type { ModalitySet } from './modality.ts';
+import { modalityOf } from './modality.ts';
 import type { LeftOut, Pair } from './pairs.ts';
-import { hash64 } from './random.ts';
-import { splitByFold, splitByGroup, splitNames } from './splits.ts';
+import { drawIds } from './random.ts';
+import { splitByFold, splitByGroup } from './splits.ts';
 import type { Split } from './splits.ts';
 
 export interface SelectOptions {
@@ -14,9 +13,6 @@ export interface SelectOptions {
   readonly folds: number | null;
   readonly fold: number;
   readonly seed: number;
-  readonly modality: ModalitySet;
-  /** Whether captions of angiography alone stay: they are fluoroscopic acquisitions, and a decision of their own. */
-  readonly angiography: boolean;
   /** At most so many training pairs; validation and test stay whole, so that numbers stay comparable. */
   readonly limit: number | null;
 }
@@ -28,53 +24,44 @@ export interface Selection {
   readonly leftOut: readonly LeftOut[];
 }
 
-/** The rows to leave out, `count` of them, drawn by a seeded order that does not depend on the other rows. */
-function draw(rows: readonly Selected[], count: number, ...salt: readonly (string | number)[]): Set<string> {
-  const keyed = rows.map(row => ({ id: row.id, key: hash64(...salt, row.id) }));
-  keyed.sort((x, y) => (x.key < y.key ? -1 : x.key > y.key ? 1 : 0));
-  return new Set(keyed.slice(0, count).map(row => row.id));
-}
-
 function newSplits(pairs: readonly Pair[], options: SelectOptions): readonly Split[] {
   if (options.splitBy === 'source') return pairs.map(pair => pair.split);
   const groups = pairs.map(pair => pair.group);
   return options.folds === null ? splitByGroup(groups, options) : splitByFold(groups, { folds: options.folds, fold: options.fold, seed: options.seed });
 }
 
+/** What other stages found out about the pairs. */
+export interface Findings {
+  /** Rows to leave out: leaks, and what a filter drops. */
+  readonly dropped?: readonly LeftOut[];
+  /** Ids whose group is another one than the source says, since duplicates of them are in it. */
+  readonly groups?: ReadonlyMap<string, string>;
+}
+
 /**
- * Decides which pairs a study uses and for what: splits first (so that they do not depend on the filter), then the modality
- * set, then the limit on training pairs. A smaller limit takes a part of what a larger one takes.
+ * Decides which pairs a study uses and for what: splits first (so that they do not depend on what is dropped: every model and
+ * every filter has the same folds), then what is dropped, then the limit on training pairs. A smaller limit takes a part of what
+ * a larger one takes.
+ *
+ * @throws Error when a list of findings names a row that is not there: it was made of other pairs
  */
-export function selectPairs(pairs: readonly Pair[], options: SelectOptions): Selection {
+export function selectPairs(given: readonly Pair[], options: SelectOptions, { dropped = [], groups = new Map() }: Findings = {}): Selection {
+  const ids = new Set(given.map(pair => pair.id));
+  for (const id of [...dropped.map(row => row.id), ...groups.keys()]) {
+    if (!ids.has(id)) throw new Error(`the findings name ${id}, which is none of these ${given.length} pairs: were they made of another source?`);
+  }
+  const pairs = given.map(pair => ({ ...pair, group: groups.get(pair.id) ?? pair.group }));
   const splits = newSplits(pairs, options);
+  const without = new Map(dropped.map(row => [row.id, row]));
   const leftOut: LeftOut[] = [];
-  const { modality: set, angiography, seed, limit } = options;
-  let rows = pairs.map((pair, index): Selected => ({
-    ...pair,
-    split: splits[index] ?? pair.split,
-    modality: pair.modality ?? modalityOf(pair.caption, pair.concepts),
-  }));
-  const reasonOf = (row: Selected): string | undefined => modalityReason(row.modality, set === 'random' ? 'permissive' : set, angiography);
-  const drop = (reason: (row: Selected) => string | undefined, kind: string): void => {
-    rows = rows.filter(row => {
-      const why = reason(row);
-      if (why !== undefined) leftOut.push({ id: row.id, kind, reason: why });
-      return why === undefined;
-    });
-  };
-  if (set === 'random') {
-    const drawn = new Set<string>();
-    for (const split of splitNames) {
-      const here = rows.filter(row => row.split === split);
-      const count = here.filter(row => reasonOf(row) !== undefined).length;
-      for (const id of draw(here, count, 'size-matched', seed)) drawn.add(id);
-    }
-    drop(row => (drawn.has(row.id) ? 'left out at random, as many as the permissive set drops' : undefined), 'random');
-  } else drop(reasonOf, 'modality');
+  const leave = (row: LeftOut | undefined): boolean => (row === undefined ? false : (leftOut.push(row), true));
+  let rows = pairs
+    .map((pair, index): Selected => ({ ...pair, split: splits[index] ?? pair.split, modality: pair.modality ?? modalityOf(pair.caption, pair.concepts) }))
+    .filter(row => !leave(without.get(row.id)));
+  const { limit, seed } = options;
   if (limit !== null) {
-    const train = rows.filter(row => row.split === 'train');
-    const kept = draw(train, limit, 'limit', seed);
-    drop(row => (row.split === 'train' && !kept.has(row.id) ? `beyond the limit of ${limit} training pairs` : undefined), 'limit');
+    const kept = drawIds(rows.filter(row => row.split === 'train').map(row => row.id), limit, 'limit', seed);
+    rows = rows.filter(({ id, split }) => !leave(split !== 'train' || kept.has(id) ? undefined : { id, kind: 'limit', reason: `beyond the limit of ${limit} training pairs` }));
   }
   return { rows, leftOut };
 }

@@ -92,6 +92,13 @@ stages:
     expect(graph.inactive.map(stage => stage.name)).toEqual([value === 'roco' ? 'phantom' : 'download']);
     expect(graph.cells).toHaveLength(2);
   });
+  test('an input that may be left out is, where its stage is not active', async () => {
+    const optional = `${text}  before: { uses: train, in: { images: ./images }, when: "\${params.source} == roco" }\n  t: { uses: train, in: { images: ./images, resume: before.model } }\n`;
+    const without = (await load(optional)).cells.at(-1)!;
+    expect(Object.keys(without.inputs)).toEqual(['images']);
+    const graph = await load(optional, { set: ['source=roco'] });
+    expect(source(graph, graph.cells.at(-1)!.inputs.resume)).toBe('before.model');
+  });
   test('a path is always there', async () => {
     const graph = await load(text, { set: ['source=none'] });
     expect(graph.cells.at(-1)!.inputs.pairs).toEqual({ kind: 'path', path: 'local', glob: false });

@@ -21,7 +21,7 @@ afterAll(() => rm(root, { recursive: true }));
 const folder = (): Promise<string> => mkdtemp(join(root, 'f-'));
 
 const options: PreprocessOptions = {
-  resolution: 16, fit: 'pad', splitBy: 'source', validation: 0.1, test: 0.1, folds: null, fold: 0, seed: 1, modality: 'all', angiography: true, limit: null,
+  resolution: 16, fit: 'pad', splitBy: 'source', validation: 0.1, test: 0.1, folds: null, fold: 0, seed: 1, limit: null,
 };
 
 /** Left half red, right half blue, 40 wide and 20 high. */
@@ -153,16 +153,18 @@ describe('selecting pairs', () => {
     for (let index = 0; index < 600; index += 2) expect(rows[index]?.split).toBe(rows[index + 1]?.split);
     expect(selectPairs(pairs(600), { ...options, splitBy: 'group', folds: 5 }).rows.filter(row => row.split === 'test')).toHaveLength(120);
   });
-  it('says why each row of a modality set is left out, and matches its size at random', () => {
-    const permissive = selectPairs(pairs(600), { ...options, splitBy: 'group', modality: 'permissive' });
-    expect([permissive.rows.length, permissive.leftOut.length]).toEqual([400, 200]);
-    expect(ids({ modality: 'strict' })).toHaveLength(300);
-    expect(ids({ modality: 'strict', angiography: false })).toHaveLength(200);
-    const random = selectPairs(pairs(600), { ...options, splitBy: 'group', modality: 'random' });
-    for (const split of ['train', 'validation', 'test']) {
-      expect(random.rows.filter(row => row.split === split).length).toBe(permissive.rows.filter(row => row.split === split).length);
-    }
-    expect(new Set(random.rows.map(row => row.modality)).size).toBe(6);
+  it('draws the same splits whatever is dropped, and keeps joined groups together', () => {
+    const dropped = Array.from({ length: 100 }, (_, index) => ({ id: `p${index * 5}`, kind: 'leak', reason: 'because' }));
+    const change = { ...options, splitBy: 'group' as const, folds: 5, fold: 2 };
+    const all = new Map(selectPairs(pairs(600), change).rows.map(row => [row.id, row.split]));
+    const { rows, leftOut } = selectPairs(pairs(600), change, { dropped });
+    expect([rows.length, leftOut]).toEqual([500, dropped]);
+    for (const row of rows) expect(row.split).toBe(all.get(row.id));
+    const groups = new Map(Array.from({ length: 40 }, (_, index): [string, string] => [`p${index * 15}`, 'one']));
+    const joined = selectPairs(pairs(600), change, { groups }).rows.filter(row => groups.has(row.id));
+    expect(new Set(joined.map(row => row.group))).toEqual(new Set(['one']));
+    expect(new Set(joined.map(row => row.split)).size).toBe(1);
+    expect(() => selectPairs(pairs(600), change, { dropped: [{ id: 'x', kind: 'leak', reason: '' }] })).toThrow(/the findings name x, which is none of these 600 pairs/);
   });
   it('limits training pairs alone, and a smaller limit is a part of a larger one', () => {
     const all = ids({ splitBy: 'group' });
@@ -217,8 +219,9 @@ describe('preprocess', () => {
     const from = await source(3, async () => Buffer.from('x'));
     const to = async (): Promise<{ pairs: string; images: string; captions: string }> => ({ pairs: from, images: await folder(), captions: join(root, 'none.jsonl') });
     await expect(preprocess(await to(), options)).rejects.toThrow(/none of 3 images decodes; the first one, p0: .*unsupported/);
-    await writePairs(from, pairs(2).map(pair => ({ ...pair, modality: 'ultrasound' })), [], {});
-    await expect(preprocess(await to(), { ...options, modality: 'permissive' })).rejects.toThrow(/none of the 2 pairs is left: ultrasound is left out/);
+    await writePairs(from, pairs(2), [], {});
+    await writeFile(join(from, 'dropped.jsonl'), ['p0', 'p1'].map(id => `${JSON.stringify({ id, kind: 'modality', reason: 'ultrasound is left out' })}\n`).join(''));
+    await expect(preprocess({ ...(await to()), dropped: join(from, 'dropped.jsonl') }, options)).rejects.toThrow(/none of the 2 pairs is left: ultrasound is left out/);
   });
   it('takes drawn pixels as they are, and scales them', async () => {
     const from = await folder();
