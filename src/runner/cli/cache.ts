@@ -1,5 +1,4 @@
 /** `pipe cache`: how much is kept, what could go, whether it is whole, and what must stay. */
-import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { PipeError } from '../diagnostic.ts';
 import { selectCells } from '../pipeline/target.ts';
@@ -18,7 +17,7 @@ import { cacheFolder } from './cache-folder.ts';
 import { addKeys } from './cache-keys.ts';
 import { addSharing, verifyRemote } from './cache-share.ts';
 import type { CliContext, CommandModule } from './context.ts';
-import { addCacheOptions, addPipelineOptions, fileAndTargets } from './options.ts';
+import { addCacheOptions, addPipelineOptions, fileAndTargets, parsedOption } from './options.ts';
 import type { PipelineOptions } from './options.ts';
 import { backendChoice, openSession } from './session.ts';
 
@@ -64,14 +63,9 @@ function size(options: CacheOptions, context: CliContext): void {
 }
 
 function addGc(command: Command, context: CliContext): void {
-  const parsed = (parse: (text: string) => number | null, example: string) => (text: string): number => {
-    const value = parse(text);
-    if (value === null) throw new InvalidArgumentError(`It must be ${example}.`);
-    return value;
-  };
   addCacheOptions(command.command('gc').description('show what could be removed and what keeps the rest; removes only with --yes'))
-    .option('--max-size <size>', 'remove the least recently used results until no more than this is left', parsed(parseBytes, byteExample))
-    .option('--unused-for <time>', 'remove results that no run has used for so long', parsed(parseDuration, durationExample))
+    .option('--max-size <size>', 'remove the least recently used results until no more than this is left', parsedOption(parseBytes, byteExample))
+    .option('--unused-for <time>', 'remove results that no run has used for so long', parsedOption(parseDuration, durationExample))
     .option('--yes', 'remove it')
     .action((options: CacheOptions & { maxSize?: number; unusedFor?: number; yes?: boolean }) => {
       withStore('write', options, context, store => {

@@ -23,6 +23,7 @@ export const runnerCommands: readonly CommandEntry[] = [
   { name: 'sql', summary: 'read the results database with SQL', group: results, load: async () => (await import('./sql.ts')).sqlCommand },
   { name: 'get', summary: 'copy an output out of the cache', group: results, load: async () => (await import('./get.ts')).getCommand },
   { name: 'cache', summary: 'size, clean, check, pin and share what is kept', group: results, load: async () => (await import('./cache.ts')).cacheCommand },
+  { name: 'hosts', summary: 'check GPU hosts and clusters', group: project, load: async () => (await import('./hosts.ts')).hostsCommand },
   { name: 'init', summary: 'start a project', group: project, load: async () => (await import('./init.ts')).initCommand },
   { name: 'validate', summary: 'check a pipeline file', group: project, load: async () => (await import('./validate.ts')).validateCommand },
   { name: 'schema', summary: 'print the JSON Schema of pipeline files', group: project, load: async () => (await import('./schema.ts')).schemaCommand },

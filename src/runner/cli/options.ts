@@ -35,6 +35,13 @@ export function positiveInteger(text: string): number {
   return value;
 }
 
+/** A parser of an option's value, which says what it must be. */
+export const parsedOption = (parse: (text: string) => number | null, example: string) => (text: string): number => {
+  const value = parse(text);
+  if (value === null) throw new InvalidArgumentError(`It must be ${example}.`);
+  return value;
+};
+
 export function positiveNumber(text: string): number {
   const value = Number(text);
   if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('It must be a number above 0.');

@@ -24,7 +24,7 @@ export async function loadHosts(projectRoot: string, env: Variables): Promise<Ho
 }
 
 export async function readHostsFile(file: string, env: Variables): Promise<ReadonlyMap<string, HostSettings>> {
-  const [{ parseSource }, { readValue, reportSyntax }, { Problems }, { noteShape }, { hostsFileSchema }, { hostSettings }] = await Promise.all([
+  const [{ parseSource }, { readValue, reportSyntax }, { Problems }, { noteShape }, { hostSchema, hostsFileSchema }, { hostSettings }] = await Promise.all([
     import('../pipeline/source-file.ts'), import('../pipeline/source-value.ts'), import('../pipeline/problems.ts'), import('./check-hosts.ts'), import('./schema.ts'),
     import('./host-settings.ts'),
   ]);
@@ -46,10 +46,13 @@ export async function readHostsFile(file: string, env: Variables): Promise<Reado
   problems.throwIfAny();
   const parsed = hostsFileSchema.safeParse(value);
   if (!parsed.success) noteShape(file, value, parsed.error, problems);
-  problems.throwIfAny();
   const entries = new Map<string, HostSettings>();
-  for (const [name, host] of Object.entries(parsed.data!.hosts)) {
-    const settings = hostSettings(file, name, host, env, problems);
+  // Of a file with mistakes too, each entry of a sound shape is looked at: all of them are told at once.
+  const written = isMap(value) && isMap(value.hosts) ? value.hosts : {};
+  for (const [name, entry] of Object.entries(written)) {
+    const host = hostSchema.safeParse(entry);
+    if (!host.success) continue;
+    const settings = hostSettings(file, name, host.data, env, problems);
     if (settings !== null) entries.set(name, settings);
   }
   problems.throwIfAny();

@@ -6,7 +6,7 @@ import { locate } from '../pipeline/positions.ts';
 import { suggestion } from '../pipeline/suggest.ts';
 import type { ElsewhereFacts } from '../plan/manifest.ts';
 import { hostsFileName } from './hosts-file.ts';
-import type { Hosts } from './model.ts';
+import type { HostSettings, Hosts } from './model.ts';
 
 /** The graph with all its cells placed on one host. */
 export function placedOn(graph: CellGraph, on: string): CellGraph {
@@ -36,6 +36,17 @@ export function checkPlaces(graph: CellGraph, hosts: Hosts): void {
 
 export function unknownHost(name: string, hosts: Hosts): PipeError {
   return new PipeError(`there is no host ${name}`, { exitCode: 2, code: 'unknown-host', hint: hintFor(name, hosts) });
+}
+
+/** Throws PipeError for a name that there is not. */
+export function chooseHosts(names: readonly string[], hosts: Hosts): readonly HostSettings[] {
+  if (names.length === 0) return [...hosts.entries.values()];
+  return [...new Set(names)].map(name => {
+    const host = hosts.entries.get(name);
+    if (name === 'local') throw new PipeError('local is this machine', { exitCode: 2, code: 'usage', hint: '`pipe doctor` checks it' });
+    if (host === undefined) throw unknownHost(name, hosts);
+    return host;
+  });
 }
 
 function hintFor(name: string, hosts: Hosts): string {

@@ -4,6 +4,7 @@ import { PipeError } from '../diagnostic.ts';
 import type { HostSettings } from '../hosts/model.ts';
 import { lastLine, Link } from './link.ts';
 import type { HostPrograms } from './programs.ts';
+import { sshTrouble } from './ssh-trouble.ts';
 import { runThere, startThere } from './transport.ts';
 
 /** POSIX shell; its words: folder, name of the programs, name of the Node, a Node that is there, set-up, `uname -s -m` of this machine. */
@@ -24,6 +25,13 @@ elif [ "$here" != "$6" ]; then node=$(command -v node) || node=
 fi
 n=yes
 a=yes
+if [ -n "$node" ] && [ "$node" != "$folder/bin/$3/node" ] && [ -x "$node" ]; then
+  v=$("$node" --version 2>&1 | tail -n 1)
+  case $v in
+    v2[1-9].*|v[3-9][0-9].*|v20.19.*|v20.[2-9][0-9].*) ;;
+    *) echo "pipe-old|$v|$node"; exit 3 ;;
+  esac
+fi
 [ -n "$node" ] && [ -x "$node" ] || n=no
 [ -f "$folder/bin/$2/host-agent.js" ] || a=no
 if [ $n$a = yesyes ]; then exec "$node" "$folder/bin/$2/host-agent.js" serve "$folder"; fi
@@ -40,7 +48,7 @@ export class HostUnusable extends PipeError {
 
 /** Throws HostUnusable, or an Error when it may be otherwise in a moment. */
 export async function connect(host: HostSettings, programs: HostPrograms, notice: (text: string) => void): Promise<Link> {
-  const node = `node-${process.version}-${platform()}-${arch()}`;
+  const node = nodeName();
   const words = [host.folder, programs.name, node, host.node ?? '', host.setup ?? '', unameHere()];
   for (let sent = 0; ; sent++) {
     const opened = await Link.open(startThere(host, beginScript, words));
@@ -69,33 +77,35 @@ async function sendNode(host: HostSettings, name: string, there: string, folder:
 }
 
 async function sendFile(host: HostSettings, path: string, folder: string, name: string, mode: string): Promise<void> {
-  const { code, stderr } = await runThere(host, receiveScript, [folder, name, mode], path);
+  const { code, stderr } = await runThere(host, receiveScript, [folder, name, mode], { input: path });
   if (code === 0) return;
   const why = lastLine(stderr) ?? `exit code ${code}`;
   if (/No space left|quota exceeded/i.test(stderr)) throw new HostUnusable(`the disk of ${host.name} is full: ${why}`, { exitCode: 3, code: 'disk-full', hint: `free some space in ${host.folder} there` });
   throw new Error(`${name} could not be sent to ${host.name}: ${why}`);
 }
 
-const hopeless: readonly (readonly [RegExp, string])[] = [
-  [/Permission denied \(/, 'check the key: `ssh` to the host must work without a question'],
-  [/Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED/, 'log in once by hand to accept its key'],
-  [/Could not resolve hostname/, 'check the name in the hosts file'],
-  [/Identity file .* not accessible|Load key/, 'check `key:` in the hosts file'],
-  [/Bad configuration option|command-line line 0/, 'check `options:` in the hosts file'],
-  [/GLIBC|error while loading shared libraries|Exec format error|Syntax error: .* unexpected/, 'install Node 20.19 or later there and name it with `node:` in the hosts file'],
-];
-
 function notConnected(host: HostSettings, { stdout, stderr }: { readonly stdout: string; readonly stderr: string }): Error {
   const cannot = /^pipe-cannot\|(.*)$/m.exec(stdout);
   if (cannot !== null) return new HostUnusable(`${host.name}: ${cannot[1]}: ${lastLine(stderr) ?? ''}`, { exitCode: 3, code: 'host-unusable', hint: 'change `folder:` in the hosts file' });
+  const old = /^pipe-old\|(.*)\|(.*)$/m.exec(stdout);
+  if (old !== null) {
+    return new HostUnusable(`${host.name}: the Node at ${old[2]} is ${old[1]}, and 20.19 or later is needed`, { exitCode: 3, code: 'no-node', hint: 'install a later one there and name it with `node:` in the hosts file' });
+  }
   const why = lastLine(stderr) ?? 'it said nothing';
-  const known = hopeless.find(([pattern]) => pattern.test(stderr));
-  if (known !== undefined) return new HostUnusable(`${host.name} cannot be used: ${why}`, { exitCode: 3, code: 'host-unusable', hint: known[1] });
+  const known = sshTrouble(host, stderr);
+  if (known !== null && !known.passing) {
+    return new HostUnusable(`${host.name} cannot be used: ${why}`, { exitCode: 3, code: known.code, hint: `${known.hint}${known.mend === null ? '' : `: ${known.mend}`}` });
+  }
   if (/No space left|ENOSPC/.test(stderr)) return new HostUnusable(`the disk of ${host.name} is full: ${why}`, { exitCode: 3, code: 'disk-full', hint: `free some space in ${host.folder} there` });
   return new Error(why);
 }
 
-function unameHere(): string {
+/** Under which this machine's Node lies there. */
+export const nodeName = (): string => `node-${process.version}-${platform()}-${arch()}`;
+
+export const isCompatibleUname = (there: string): boolean => there === unameHere();
+
+export function unameHere(): string {
   const system = platform() === 'darwin' ? 'Darwin' : platform() === 'linux' ? 'Linux' : platform();
   const machine = arch() === 'x64' ? 'x86_64' : arch() === 'arm64' ? (platform() === 'darwin' ? 'arm64' : 'aarch64') : arch();
   return `${system} ${machine}`;

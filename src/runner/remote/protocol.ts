@@ -109,6 +109,31 @@ export interface ListedJob {
   readonly released: boolean;
 }
 
+export interface HostGcRequest {
+  /** What was used more lately stays. */
+  readonly unusedForMs: number;
+  /** Beyond that, the least recently used artefacts go until no more bytes than this are left; null: none. */
+  readonly maxBytes: number | null;
+  /** Digests of artefacts that have to stay: nobody else has them. */
+  readonly keep: readonly string[];
+  readonly remove: boolean;
+}
+
+export interface HostGcItem {
+  readonly kind: 'artefact' | 'job' | 'checkpoint' | 'program' | 'leftover';
+  readonly name: string;
+  readonly bytes: number;
+  readonly lastUsed: number;
+}
+
+export interface HostGcPlan {
+  readonly remove: readonly HostGcItem[];
+  /** Artefacts that stay, and why: a job needs them, the asking cache has them only there, they were used lately. */
+  readonly kept: { readonly inUse: number; readonly onlyHere: number; readonly recent: number };
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+}
+
 /** A failure on the host that the driver should tell as it is. */
 export interface HostTrouble {
   readonly message: string;

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import type { HostSettings } from '../hosts/model.ts';
+import type { HostSettings, SshPlace } from '../hosts/model.ts';
 import { shellQuote } from '../pipeline/shell-text.ts';
 
 /** Starts `sh -c SCRIPT pipe WORDS…` there. */
@@ -16,31 +16,63 @@ export function startThere(host: HostSettings, script: string, words: readonly s
 function commandThere({ place }: HostSettings, script: string, words: readonly string[]): string[] {
   const command = ['/bin/sh', '-c', script, 'pipe', ...words];
   if (place.kind === 'here') return command;
-  const options = {
-    BatchMode: 'yes', ConnectTimeout: '10', ServerAliveInterval: '5', ServerAliveCountMax: '3', ...place.options,
-  };
   return [
-    'ssh', '-T', ...(place.port === null ? [] : ['-p', String(place.port)]), ...(place.key === null ? [] : ['-i', place.key]), ...(place.jump === null ? [] : ['-J', place.jump]),
-    ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]), place.destination, `exec ${command.map(shellQuote).join(' ')}`,
+    'ssh', '-T', ...sshArguments(place, { BatchMode: 'yes', ConnectTimeout: '10', ServerAliveInterval: '5', ServerAliveCountMax: '3', ...place.options }),
+    `exec ${command.map(shellQuote).join(' ')}`,
   ];
+}
+
+function sshArguments(place: SshPlace, options: Readonly<Record<string, string>>): string[] {
+  return [
+    ...(place.port === null ? [] : ['-p', String(place.port)]), ...(place.key === null ? [] : ['-i', place.key]), ...(place.jump === null ? [] : ['-J', place.jump]),
+    ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]), place.destination,
+  ];
+}
+
+/** A command line for people that does the same by hand there. */
+export function sshCommand({ place }: HostSettings, command: string, options: Readonly<Record<string, string>> = {}, ...flags: readonly string[]): string {
+  if (place.kind === 'here') return command;
+  return ['ssh', ...flags, ...sshArguments(place, { ...place.options, ...options }).map(shellQuote), shellQuote(command)].join(' ');
 }
 
 export interface Finished {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
+  readonly timedOut: boolean;
 }
 
-/** Runs it to its end, with a file as its input where one is given. */
-export async function runThere(host: HostSettings, script: string, words: readonly string[], input: string | null = null): Promise<Finished> {
+export interface RunOptions {
+  /** A file that becomes its input. */
+  readonly input?: string;
+  readonly timeoutMs?: number;
+  readonly onStdout?: (text: string) => void;
+}
+
+/** Runs it to its end. */
+export async function runThere(host: HostSettings, script: string, words: readonly string[], { input, timeoutMs, onStdout }: RunOptions = {}): Promise<Finished> {
   const child = startThere(host, script, words);
   let stdout = '';
   let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    onStdout?.(text);
+  });
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   const ended = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
+  let timedOut = false;
+  const timer = timeoutMs === undefined ? null : setTimeout(() => {
+    timedOut = true;
+    child.kill('SIGKILL');
+    child.stdout.destroy();
+    child.stderr.destroy();
+  }, timeoutMs);
   child.stdin.on('error', () => undefined);
-  if (input === null) child.stdin.end();
+  if (input === undefined) child.stdin.end();
   else await pipeline(createReadStream(input, { highWaterMark: 1 << 20 }), child.stdin).catch(() => undefined);
-  return { code: await ended, stdout, stderr };
+  try {
+    return { code: await ended, stdout, stderr, timedOut };
+  } finally {
+    if (timer !== null) clearTimeout(timer);
+  }
 }

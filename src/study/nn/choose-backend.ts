@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Backend, BackendChoice, BackendName } from './backend.ts';
-import { findNative } from './native-install.ts';
+import { findNative, portableFiles } from './native-install.ts';
 
 /** A backend that was asked for by name and is not there, or a name that no backend has. */
 export class BackendError extends Error {
@@ -67,6 +67,23 @@ export function parseBackendChoice(choice: string): BackendChoice {
  * @throws BackendError when a backend demanded by name is missing.
  */
 export const backendIdentity = (choice: string, env: NodeJS.ProcessEnv = process.env): string => candidates(choice, env)[0]!.identity;
+
+/**
+ * The native backend of a choice as files that work on another machine of this kind; null when the choice means no native
+ * one, or means one that is tied to this machine (its libraries in another package, or a graphics processor's driver).
+ */
+export function portableBackend(choice: string, env: NodeJS.ProcessEnv = process.env): PortableBackend | null {
+  const wanted = parseBackendChoice(choice);
+  const native = wanted === 'auto' || wanted === 'tensorflow' ? findNative(env) : null;
+  const files = native === null || native.device !== 'cpu' ? null : portableFiles(native);
+  return files === null || native === null ? null : { identity: `tensorflow-${native.version}-${native.device}`, files };
+}
+
+export interface PortableBackend {
+  readonly identity: string;
+  /** Place in the backend's folder → path here. */
+  readonly files: ReadonlyMap<string, string>;
+}
 
 /** What can be tried for a choice, best first; at least one. */
 function candidates(choice: string, env: NodeJS.ProcessEnv): readonly BackendDescription[] {

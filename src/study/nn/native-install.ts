@@ -59,6 +59,15 @@ export function findNative(env: NodeJS.ProcessEnv = process.env): NativeInstall 
   return found[0] ?? packagedNative();
 }
 
+/** What the addon loads, of an installation made by `pipe backend install`; null for any other: its folder is not whole by itself. */
+export function portableFiles({ origin }: NativeInstall): ReadonlyMap<string, string> | null {
+  const ready = readReady(origin);
+  if (ready === null) return null;
+  const libraries = join('python', 'tensorflow');
+  const names = [readyFileName, ready.binding, ...readFolder(join(origin, libraries)).filter((name) => /^libtensorflow.*\.so\.2$/.test(name)).map((name) => join(libraries, name))];
+  return new Map(names.map((name) => [name, join(origin, name)]));
+}
+
 function packagedNative(): NativeInstall | null {
   const require = createRequire(import.meta.url);
   for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {

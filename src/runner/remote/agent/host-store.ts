@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import {
-  chmodSync, closeSync, copyFileSync, existsSync, linkSync, lstatSync, mkdirSync, openSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync, writeSync,
+  chmodSync, closeSync, copyFileSync, existsSync, linkSync, lstatSync, mkdirSync, openSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync, writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { measureOutput } from '../../store/measure-output.ts';
@@ -35,7 +35,20 @@ export class HostStore {
 
   /** Those of these that are not here, or not whole. */
   missing(artefacts: readonly Digest[]): Digest[] {
-    return artefacts.filter(digest => this.manifest(digest) === null);
+    return artefacts.filter(digest => !this.#use(digest));
+  }
+
+  /** Whether it is here; the manifest's time tells when it was last used. */
+  #use(digest: string): boolean {
+    if (this.manifest(digest) === null) return false;
+    try {
+      const now = Date.now() / 1000;
+      utimesSync(this.#manifestPath(digest), now, now);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error;
+      return false;
+    }
+    return true;
   }
 
   missingBlobs(entries: readonly HostEntry[]): string[] {

@@ -1,14 +1,16 @@
 /** The agent: answers one driver over standard input and output, and ends with the connection. Jobs go on without it. */
 import { closeSync, mkdirSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
+import { dirname } from 'node:path';
 import { errorCode } from '../../store/file-bytes.ts';
 import type { Digest } from '../../store/model.ts';
 import { FrameReader, FrameWriter, largestPayload } from '../frames.ts';
 import type { Header } from '../frames.ts';
 import { greeting } from '../protocol.ts';
-import type { HostArtefact, HostEntry, HostFacts, HostJob } from '../protocol.ts';
+import type { HostArtefact, HostEntry, HostFacts, HostGcRequest, HostJob } from '../protocol.ts';
 import type { SealedBox } from '../sealed.ts';
 import { thisMachine } from './allot.ts';
+import { collectHostGarbage } from './host-gc.ts';
 import { blobName, HostStore } from './host-store.ts';
 import type { BlobWriter } from './host-store.ts';
 import { dropOld, readJson, writeWhole } from './job-folder.ts';
@@ -35,12 +37,13 @@ export async function serve(folder: string, agent: string): Promise<void> {
   const jobs = new Jobs(folder, agent);
   jobs.prepare();
   dropOld(folder);
-  new Agent(folder, store, jobs).listen();
+  new Agent(folder, agent, store, jobs).listen();
   await new Promise<void>(resolve => process.stdin.once('close', resolve).once('end', resolve));
 }
 
 class Agent {
   readonly #folder: string;
+  readonly #agent: string;
   readonly #store: HostStore;
   readonly #jobs: Jobs;
   readonly #out = new FrameWriter(process.stdout);
@@ -52,8 +55,9 @@ class Agent {
   #polling = false;
   #again = false;
 
-  constructor(folder: string, store: HostStore, jobs: Jobs) {
+  constructor(folder: string, agent: string, store: HostStore, jobs: Jobs) {
     this.#folder = folder;
+    this.#agent = agent;
     this.#store = store;
     this.#jobs = jobs;
     jobs.onChange = () => this.#pollSoon(0);
@@ -135,6 +139,8 @@ class Agent {
         this.#followed.delete(header.name as string);
         this.#jobs.release(header.name as string, header.token as string);
         return null;
+      case 'gc':
+        return collectHostGarbage(this.#folder, dirname(this.#agent), header.request as HostGcRequest);
       case 'list':
         return await this.#jobs.list();
       case 'manifest':

@@ -13,6 +13,7 @@ import { errorCode } from '../../store/file-bytes.ts';
 import type { Artefact, Key } from '../../store/model.ts';
 import { PipeError } from '../../diagnostic.ts';
 import type { HostExit, HostJob } from '../protocol.ts';
+import { artefactsOf } from './artefacts-of.ts';
 import { HostStore } from './host-store.ts';
 import { jobPaths, readExit, readJob, readJson, writeWhole } from './job-folder.ts';
 import type { JobPaths, Supervisor } from './job-folder.ts';
@@ -146,10 +147,6 @@ async function run({ folder, programs, paths, job: asked, grant, secret }: Parts
   if (missing.length > 0) return ended({ ...outcome, ok: false, cause: 'missing-output', message: missing.join('; ') }, null);
   if (checkpoint !== null) rmSync(checkpoint, { recursive: true, force: true });
   return ended(outcome, outputs);
-}
-
-export function artefactsOf(job: HostJob): Artefact[] {
-  return Object.values(job.inputs).flatMap(input => (input.kind === 'gather' ? input.items.flatMap(({ artefact }) => artefact ?? []) : [input.artefact]));
 }
 
 /** Whoever makes this file first runs the job; after a requeue the later start of the same Slurm job takes it over. */
