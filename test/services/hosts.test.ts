@@ -121,6 +121,35 @@ describeWith(['sshd'], 'pipe hosts', () => {
     }
   });
 
+  it('lets go what nobody has used for long, and keeps what only the host has', () => {
+    const project = site.project(`
+stages:
+  make: { on: box, in: { text: ./text }, run: "head -c 300000 /dev/zero > \${out.big}", out: { big: big.bin } }
+  read: { on: box, in: { big: make.big }, run: "wc -c < \${in.big} > \${out.size}", out: { size: size.txt } }
+`, { text: 'x'.repeat(200_000) }, 'pull: 100K');
+    const gc = (...words: string[]): { remove: { kind: string; name: string }[]; kept: Record<string, number>; bytesBefore: number; bytesAfter: number } =>
+      JSON.parse(project.pipe(['hosts', 'gc', 'box', '--json', ...words]).stdout) as ReturnType<typeof gc>;
+    try {
+      expect(project.pipe(['run', '--json']).stdout).toContain('"ran":2');
+      expect(gc()).toMatchObject({ remove: [], kept: { onlyHere: 1 } });
+      // Forty days later.
+      execFileSync('find', [site.folder, '-exec', 'touch', '-h', '-d', '40 days ago', '{}', '+']);
+      const plan = gc();
+      expect(plan.remove.map(({ kind, name }) => `${kind} ${name}`).sort()).toEqual(['artefact size.txt', 'artefact text']);
+      expect(plan.kept).toMatchObject({ onlyHere: 1 });
+      expect(plan.bytesAfter).toBe(300_000);
+      expect(project.pipe(['hosts', 'gc', 'box']).stdout).toMatch(/remove artefact +text .*last used[\s\S]*1 artefact \(only there, and results of this cache\)[\s\S]*nothing was removed: --yes does it/);
+      expect(project.pipe(['hosts', 'gc', 'box', '--yes']).stdout).toMatch(/freed 2\d\d KB/);
+      expect(execFileSync('find', [join(site.folder, 'store', 'blobs'), '-type', 'f', '-size', '+100k'], { encoding: 'utf8' }).trim().split('\n')).toHaveLength(1);
+      // What is gone is sent again, and what stayed is still good.
+      expect(project.pipe(['run', '--json', '--force=read']).stdout).toContain('"ran":1');
+      project.write('text', 'y');
+      expect(project.pipe(['run', '--json']).stdout).toContain('"ran":1');
+    } finally {
+      project.remove();
+    }
+  });
+
   it('checks those named, in words, and suggests a name that is nearly right', () => {
     const project = makeProject({ 'package.json': '{}', 'pipe.hosts.yaml': `hosts:\n  box: ${site.entry()}\n  off: { ssh: root@no-such-machine.invalid }\n` });
     try {
@@ -150,10 +179,9 @@ describeWith(['slurm'], 'pipe hosts and a cluster', () => {
       const good = project.pipe(['hosts', '--json'], site.env);
       const report = (JSON.parse(good.stdout) as { hosts: HostReport[] }).hosts[0]!;
       expect(report, good.stdout).toMatchObject({ name: 'lab', kind: 'slurm', ok: true });
-      expect(report.findings.find(({ what }) => what === 'slurm')?.says).toMatch(/^slurm \d.*: main 1 idle with gpu/);
+      expect(report.findings.find(({ what }) => what === 'slurm')?.says).toMatch(/^slurm\S* \d.*: main 1 idle with gpu/);
       project.write('pipe.hosts.yaml', `hosts:\n  lab: { slurm: { partition: man }, folder: ${site.folder} }\n`);
       expect(project.pipe(['hosts'], site.env)).toMatchObject({ code: 3, stdout: expect.stringMatching(/✗ slurm .*no partition man: there are main\n.*in pipe\.hosts\.yaml: slurm: \{ partition: main \}/) as string });
-      expect(project.pipe(['hosts'], { SLURM_CONF: '/nowhere' })).toMatchObject({ code: 3, stdout: expect.stringContaining('✗ slurm') as string });
     } finally {
       project.remove();
       await site.stop();

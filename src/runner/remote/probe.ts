@@ -10,6 +10,7 @@ import { runThere } from './transport.ts';
  */
 const probeScript = `
 say() { echo "pipe-probe|$1|$2"; }
+limit() { if command -v timeout >/dev/null 2>&1; then timeout 10 "$@"; else "$@"; fi; }
 folder=$1
 case $folder in
   "~") folder=$HOME ;;
@@ -38,21 +39,21 @@ if [ -n "$4" ]; then node=$4
 elif [ "$(uname -s) $(uname -m)" != "$6" ]; then node=$(command -v node) || node=
 fi
 say node-path "$node"
-if [ -n "$node" ] && [ -x "$node" ]; then say node "$("$node" --version 2>&1 | tail -n 1)"; fi
+if [ -n "$node" ] && [ -x "$node" ]; then say node "$(limit "$node" --version 2>&1 | tail -n 1)"; fi
 [ -f "$folder/bin/$2/host-agent.js" ] && say programs yes || say programs no
 [ -e /dev/nvidia0 ] && say gpu-device yes
 if command -v nvidia-smi >/dev/null 2>&1; then
-  nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader 2>&1 | while IFS= read -r line; do say gpu "$line"; done
+  limit nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader 2>&1 | while IFS= read -r line; do say gpu "$line"; done
 fi
 for ready in "\${PIPE_BACKENDS:-\${XDG_CACHE_HOME:-$HOME/.cache}/pipe/backends}"/*/ready.json "$folder"/backends/*/ready.json; do
   [ -f "$ready" ] && say backend "$(dirname "$ready")"
 done
 if [ "$partition" != - ]; then
-  say sbatch "$(sbatch --version 2>&1 | tail -n 1)"
-  sinfo -h -o '%R %D %T %G' 2>&1 | while IFS= read -r line; do say partition "$line"; done
+  say sbatch "$(limit sbatch --version 2>&1 | tail -n 1)"
+  limit sinfo -h -o '%R %D %T %G' 2>&1 | while IFS= read -r line; do say partition "$line"; done
 fi
 shift 7
-for command; do say "version $command" "$(sh -c "$command --version" 2>&1 | head -n 1)"; done
+for command; do say "version $command" "$(limit sh -c "$command --version" 2>&1 | head -n 1)"; done
 say end yes
 `;
 

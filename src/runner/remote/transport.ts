@@ -35,6 +35,15 @@ export function sshCommand({ place }: HostSettings, command: string, options: Re
   return ['ssh', ...flags, ...sshArguments(place, { ...place.options, ...options }).map(shellQuote), shellQuote(command)].join(' ');
 }
 
+/** With what it has started: a command run here has children of its own. */
+function endGroup(child: ChildProcessWithoutNullStreams): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // it has just ended
+  }
+}
+
 export interface Finished {
   readonly code: number | null;
   readonly stdout: string;
@@ -63,7 +72,7 @@ export async function runThere(host: HostSettings, script: string, words: readon
   let timedOut = false;
   const timer = timeoutMs === undefined ? null : setTimeout(() => {
     timedOut = true;
-    child.kill('SIGKILL');
+    endGroup(child);
     child.stdout.destroy();
     child.stderr.destroy();
   }, timeoutMs);
