@@ -3,7 +3,7 @@
  * dist/stage-worker.js (the process a typed stage runs in), dist/index.js and dist/stage.js (the library).
  * npm packages stay outside. No type check here: `npm run typecheck` does that.
  */
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -56,8 +56,23 @@ const sent = await build({
   write: false,
 });
 
+// Packages that nearly every typed stage imports, each as one file: it loads in a fraction of the time.
+const packages = await build({
+  absWorkingDir: root,
+  entryPoints: ['zod'].map(name => ({ in: name, out: `${name}-${versionOf(name)}` })),
+  outdir: join(dist, 'packages'),
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  keepNames: true,
+  logLevel: 'warning',
+  write: false,
+});
+
 // Chunks first, then the entries that name them, each by rename: a program that starts meanwhile finds a whole build.
-const outputs = [...result.outputFiles, ...sent.outputFiles].toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
+const outputs = [...result.outputFiles, ...sent.outputFiles, ...packages.outputFiles].toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
 for (const output of outputs) {
   mkdirSync(dirname(output.path), { recursive: true });
   const temporary = `${output.path}.${process.pid}`;
@@ -67,6 +82,10 @@ for (const output of outputs) {
 }
 removeOldChunks(new Set(outputs.map(output => output.path)));
 linkProgram();
+
+function versionOf(name) {
+  return JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')).version;
+}
 
 function isEntry(path) {
   return dirname(path) === dist;

@@ -82,6 +82,12 @@ export interface StageModule<
   readonly params: P;
   readonly inputs: I;
   readonly outputs: O;
+  /**
+   * Whether cells may run one after the other in one process. The stage's own modules are loaded anew for each, packages are not:
+   * unless said, only stages without packages (but zod) do so. `true` says that what packages keep does no harm, `false` gives
+   * each cell a process of its own in any case.
+   */
+  readonly warm?: boolean;
   run(context: StageContext<z.output<P>, I, O>): Promise<void>;
 }
 

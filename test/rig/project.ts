@@ -104,7 +104,7 @@ export class TestProject {
     const environment = options.environment ?? process.env;
     const worker = await buildProgram('src/runner/run/stage-worker.ts');
     const spawnHelper = await buildProgram('src/runner/run/spawn-helper.ts');
-    const executor = createLocalExecutor({ packageRoot, environment, worker, spawnHelper, graceMs: options.graceMs });
+    const executor = createLocalExecutor({ packageRoot, environment, worker, spawnHelper, graceMs: options.graceMs, keepWorkers: true });
     const events: RunEvent[] = [];
     try {
       const plan = await this.plan(store, options);

@@ -22,7 +22,7 @@ export interface PlacesOptions {
 }
 
 export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'store' | 'plan'>, { packageRoot, env, signal, notice }: PlacesOptions): Promise<OpenPlaces> {
-  const local = createLocalExecutor({ packageRoot, environment: env });
+  const local = createLocalExecutor({ packageRoot, environment: env, keepWorkers: true });
   let remote: RemotePlaces | null = null;
   const open = async (): Promise<RemotePlaces> => {
     if (remote !== null) return remote;

@@ -42,6 +42,8 @@ export interface Job {
   readonly backend: string;
   /** A typed stage's bundled module, null for a shell stage. */
   readonly bundle: string | null;
+  /** The packages that the bundle names, where all are known to keep no state; null where there are others. */
+  readonly stateless: readonly string[] | null;
   /** Variables the stage is given by `env:`: those passed and set, and secrets. Values of secrets must not be stored. */
   readonly environment: { readonly plain: Readonly<Record<string, string>>; readonly secret: Readonly<Record<string, string>> };
   readonly plan: JobPlan;

@@ -31,6 +31,11 @@ export interface Launched {
   readonly pid: number;
   /** Resolves when the process has ended, whatever it left running. */
   readonly ended: Promise<ProcessEnd>;
+  /** This end of the lifeline, where this process has it. */
+  readonly line?: Socket | null;
+  /** Whether this process waits for it, where it is its child. */
+  readonly ref?: () => void;
+  readonly unref?: () => void;
 }
 
 /** Rejects with the system's error when the process cannot be started (`syscall` begins with `spawn`) or its files cannot be written. */
@@ -79,7 +84,7 @@ export async function launchHere(request: LaunchRequest, piped?: Piped): Promise
         line?.destroy();
       });
     });
-    return { pid, ended };
+    return { pid, ended, line, ref: () => child.ref(), unref: () => child.unref() };
   } finally {
     closeSync(log);
   }

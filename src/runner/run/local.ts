@@ -18,8 +18,10 @@ import { endTree, findTree, groupIsEmpty, pidsSince, signalTree } from './proces
 import { RedactStream, redactor, secretValues } from './redact.ts';
 import { Spawner } from './spawner.ts';
 import { stageEnvironment } from './stage-environment.ts';
+import { WarmWorkers } from './warm-workers.ts';
+import type { Work, WorkerRequest } from './warm-workers.ts';
 import { jobFiles, outputPaths, runScript } from './work-folder.ts';
-import { lifelineVariable } from './worker-job.ts';
+import { lifelineVariable, serveFlag } from './worker-job.ts';
 import type { WorkerJob } from './worker-job.ts';
 
 export interface LocalExecutorOptions {
@@ -32,21 +34,25 @@ export interface LocalExecutorOptions {
   readonly worker?: string;
   /** The program that starts processes; dist/spawn-helper.js of the package unless said. */
   readonly spawnHelper?: string;
+  /** Whether typed stages' processes may be kept for further cells. */
+  readonly keepWorkers?: boolean;
 }
 
 interface Local extends LocalExecutorOptions {
   readonly spawner: Spawner;
+  readonly workers: WarmWorkers;
 }
 
 type Control = Parameters<Executor['execute']>[1];
 
 export function createLocalExecutor(options: LocalExecutorOptions): Executor {
   const spawner = new Spawner(options.spawnHelper ?? join(options.packageRoot, 'dist', 'spawn-helper.js'));
-  const local = { ...options, spawner };
+  const workers = new WarmWorkers();
+  const local = { ...options, spawner, workers };
   return {
     name: 'local',
     execute: (job, control) => execute(job, control, local),
-    close: () => spawner.close(),
+    close: async () => void (await Promise.all([spawner.close(), workers.close()])),
   };
 }
 
@@ -65,10 +71,12 @@ async function execute(job: Job, control: Control, options: Local): Promise<JobO
   };
   faultPoint('process-starting');
   let output = Promise.resolve();
-  let launched: Launched;
+  let launched: Launched | Work;
   try {
     // What has to be redacted goes through this process.
-    launched = secrets.length === 0 ? await options.spawner.launch(request) : await launchHere(request, (...streams) => void (output = redactedOutput(streams, secrets, job.log)));
+    if (secrets.length > 0) launched = await launchHere(request, (...streams) => void (output = redactedOutput(streams, secrets, job.log)));
+    else if (typed && options.keepWorkers === true && job.grant.gpus.length === 0) launched = await options.workers.begin(workerRequest(job, request));
+    else launched = await options.spawner.launch(request);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall?.startsWith('spawn') !== true) {
       // Whoever was to start it may have done so and ended before saying it.
@@ -80,22 +88,29 @@ async function execute(job: Job, control: Control, options: Local): Promise<JobO
   const root = launched.pid;
 
   faultPoint('process-started');
-  meter.watch(root);
+  const before = 'firstPid' in launched ? launched : { firstPid: root, secondsBefore: 0 };
+  meter.watch(root, before.secondsBefore);
   const gpus = new GpuMeter(job.grant.gpus, options.environment);
   const events = new EventReader(files.events, redact, control.onEvent, control.onNotice);
   const tree = { folder: job.folder, root, seen: meter.seen(root) };
   const stopper = new Stopper(tree, control, job.timeoutMs, options.graceMs ?? 30_000);
-  const { exitCode, signal, addedSeconds, lost } = await launched.ended;
-  const measured = meter.exited(root, addedSeconds);
+  const end = await launched.ended;
+  const { exitCode, signal, addedSeconds, lost } = end;
+  const keep = 'keep' in end ? end.keep : undefined;
+  const kept = keep !== undefined;
+  const measured = kept ? meter.finished(root) : meter.exited(root, addedSeconds);
   stopper.done();
   faultPoint('process-ended');
   // A short stage that left nothing behind in its group need not be looked for in all of /proc.
   const ranMs = performance.now() - started;
-  if (!groupIsEmpty(root) || findTree(tree, pidsSince(root, ranMs)).length > 0) {
-    const { ended: count, left } = await endTree(tree);
+  if ((!kept && !groupIsEmpty(root)) || findTree(tree, pidsSince(before.firstPid, ranMs, kept)).some(({ pid }) => !kept || pid !== root)) {
+    // A worker that was kept goes with what its stage has left.
+    const found = await endTree(tree);
+    const count = found.ended - (kept ? 1 : 0);
+    const { left } = found;
     if (count > 0) appendToLog(job.log, `[pipe] ended ${count === 1 ? 'a process' : `${count} processes`} that the stage left running`);
     if (left.length > 0) control.onNotice?.(`processes that could not be ended: ${left.join(', ')}`);
-  }
+  } else keep?.();
   await output;
   await events.close();
   const kernelKills = outOfMemoryKills();
@@ -108,10 +123,16 @@ async function execute(job: Job, control: Control, options: Local): Promise<JobO
   const message = named.cause === 'exit' && events.error !== null ? events.error : named.message;
   return {
     ...named, exitCode, message: message === null ? null : redact(message),
-    cpuSeconds: events.usage?.cpuSeconds === undefined ? measured.cpuSeconds : Math.max(events.usage.cpuSeconds, measured.cpuSeconds ?? 0),
+    cpuSeconds: moreOf(events.usage?.cpuSeconds ?? null, measured.cpuSeconds),
     peakMemoryBytes: events.usage === null ? measured.peakMemoryBytes : Math.max(events.usage.peakMemoryBytes, measured.peakMemoryBytes ?? 0),
     gpu: gpus.close(),
   };
+}
+
+/** Its own word is finer than the kernel's ticks, and leaves out what its children used. */
+function moreOf(own: number | null, measured: number | null): number | null {
+  if (own === null || measured === null) return own ?? measured;
+  return measured > own + 0.02 ? measured : own;
 }
 
 function argvOf(job: Job, options: LocalExecutorOptions): string[] {
@@ -134,6 +155,14 @@ function argvOf(job: Job, options: LocalExecutorOptions): string[] {
     case 'decision':
       throw new Error(`${job.cell.id} is decided by the runner itself`);
   }
+}
+
+function workerRequest(job: Job, { argv, ...request }: LaunchRequest): WorkerRequest {
+  return {
+    launch: { argv: [...argv.slice(0, -1), serveFlag], ...request },
+    bundle: job.bundle!,
+    order: { job: jobFiles(job.folder).job, log: request.log, cwd: request.cwd, environment: request.environment, stateless: job.stateless },
+  };
 }
 
 /** With secrets the output goes through this process, which is slower and the only way to keep them out of the file. */

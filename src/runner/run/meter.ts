@@ -20,6 +20,7 @@ interface Watched {
   readonly since: number;
   readonly seen: Map<number, string>;
   sampledAt: number;
+  readonly secondsBefore: number;
   cpuSeconds: number;
   peakBytes: number;
   samples: number;
@@ -30,14 +31,23 @@ class Meter {
   readonly #watched = new Map<number, Watched>();
   #timer: NodeJS.Timeout | null = null;
 
-  watch(root: number): void {
+  /** `secondsBefore`: processor time of the root that is not the stage's. */
+  watch(root: number, secondsBefore = 0): void {
     if (!hasProc) return;
-    this.#watched.set(root, { root, since: performance.now(), seen: new Map(), sampledAt: 0, cpuSeconds: 0, peakBytes: 0, samples: 0 });
+    this.#watched.set(root, { root, since: performance.now(), seen: new Map(), sampledAt: 0, secondsBefore, cpuSeconds: 0, peakBytes: 0, samples: 0 });
     this.#schedule();
   }
 
   seen(root: number): ReadonlyMap<number, string> {
     return this.#watched.get(root)?.seen ?? new Map<number, string>();
+  }
+
+  /** To be called when the stage has ended and its root process goes on. */
+  finished(root: number): Measured {
+    const watched = this.#watched.get(root);
+    const { peakMemoryBytes } = this.exited(root, null);
+    const stat = readProcess(root);
+    return { cpuSeconds: watched === undefined || stat === null ? null : Math.max(watched.cpuSeconds, stat.cpuSeconds - watched.secondsBefore), peakMemoryBytes };
   }
 
   /** To be called when the root process has ended. `added`: see `ProcessEnd`. */
@@ -99,7 +109,7 @@ class Meter {
       const resident = tree.reduce((sum, { residentBytes }) => sum + residentBytes, 0);
       const highest = tree.reduce((most, { pid }) => Math.max(most, peakResidentBytes(pid) ?? 0), 0);
       watched.peakBytes = Math.max(watched.peakBytes, resident, highest);
-      watched.cpuSeconds = Math.max(watched.cpuSeconds, tree.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0));
+      watched.cpuSeconds = Math.max(watched.cpuSeconds, tree.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, -watched.secondsBefore));
       watched.sampledAt = performance.now();
       watched.samples++;
       for (const { pid, startTime } of tree) watched.seen.set(pid, startTime);

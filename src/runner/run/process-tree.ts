@@ -75,11 +75,11 @@ export async function endTree(tree: StageTree): Promise<{ readonly ended: number
  * The pids that processes started after `root` can have: pids are given out in turn, so a short stage need not look at
  * every process of the machine. `ranMs`: the longer it ran, the more likely it is that the numbers went round.
  */
-export function pidsSince(root: number, ranMs: number): number[] {
+export function pidsSince(root: number, ranMs: number, rootLives = false): number[] {
   const last = lastPid();
   if (last === null || last < root || ranMs > 2000) return listPids();
-  // A few numbers are tried one by one: quicker than listing all processes.
-  if (last - root < 50) return Array.from({ length: last - root }, (_, index) => root + 1 + index);
+  // A few numbers are tried one by one: quicker than listing all processes. Threads of a living root have numbers, too.
+  if (last - root < 50 && !rootLives) return Array.from({ length: last - root }, (_, index) => root + 1 + index);
   return listPids().filter(pid => pid > root && pid <= last);
 }
 

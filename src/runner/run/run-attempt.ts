@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { faultPoint } from '../fault-point.ts';
 import type { Cell } from '../pipeline/model.ts';
-import { bundleStage } from '../plan/bundle.ts';
+import { bundleStage, statelessPackages } from '../plan/bundle.ts';
 import { baseOfStage } from '../plan/catalogue-paths.ts';
 import { changedInputs } from '../plan/settle.ts';
 import type { Settled } from '../plan/settle.ts';
@@ -100,7 +100,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
       grant: { cpu: held.cpu, gpus: held.gpus, memory: held.memory },
       timeoutMs: cell.settings.timeoutMs,
       backend: context.backend,
-      bundle: cell.action.kind === 'module' ? await bundleOf(context, cell.action.file) : null,
+      ...(cell.action.kind === 'module' ? await bundleOf(context, cell.action.file) : { bundle: null, stateless: null }),
       environment,
       plan: { key, mayAttach: request.mayAttach && !cell.settings.always, bring: request.verify !== null ? 'all' : new Set(Object.keys(graph.stages[cell.stage]!.publish)) },
     };
@@ -163,8 +163,9 @@ function begin(context: RunContext, { cell, settled, verify }: AttemptRequest, s
 
 const hostOf = (cell: Cell): string => (placeOf(cell) === 'local' ? hostname() : placeOf(cell));
 
-function bundleOf({ graph, packageRoot, store }: RunContext, file: string): Promise<string> {
-  return bundleStage(file, { cache: store.cache, base: baseOfStage(file, { root: graph.root, packageRoot }), packageRoot });
+async function bundleOf({ graph, packageRoot, store }: RunContext, file: string): Promise<Pick<Job, 'bundle' | 'stateless'>> {
+  const bundle = await bundleStage(file, { cache: store.cache, base: baseOfStage(file, { root: graph.root, packageRoot }), packageRoot });
+  return { bundle, stateless: statelessPackages(bundle) };
 }
 
 function checkpointFolder(context: RunContext, key: string, cell: Cell): string {

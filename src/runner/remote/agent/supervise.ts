@@ -115,7 +115,7 @@ async function run({ folder, programs, paths, job: asked, grant, secret }: Parts
   const inputs = jobInputsHere(store, asked);
   const job: Job = {
     projectRoot: paths.work, cell, attempt: 0, inputs, folder: paths.work, log: paths.log, checkpoint, grant,
-    timeoutMs: asked.timeoutMs, backend: asked.backend, bundle: asked.bundle === null ? null : store.pathOf(asked.bundle),
+    timeoutMs: asked.timeoutMs, backend: asked.backend, bundle: asked.bundle === null ? null : store.pathOf(asked.bundle), stateless: null,
     environment: { plain: { ...slurmVariables(process.env), ...asked.plain }, secret }, plan: { key: asked.name as Key, mayAttach: false, bring: 'all' },
   };
   const started = performance.now();
