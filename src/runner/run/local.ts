@@ -103,11 +103,12 @@ async function execute(job: Job, control: Control, options: Local): Promise<JobO
   faultPoint('process-ended');
   // A short stage that left nothing behind in its group need not be looked for in all of /proc.
   const ranMs = performance.now() - started;
-  if ((!kept && !groupIsEmpty(root)) || findTree(tree, pidsSince(before.firstPid, ranMs, kept)).some(({ pid }) => !kept || pid !== root)) {
+  const groupLives = !kept && !groupIsEmpty(root);
+  const others = findTree(tree, groupLives ? undefined : pidsSince(before.firstPid, ranMs, kept)).filter(({ pid }) => !kept || pid !== root);
+  if (groupLives || others.length > 0) {
     // A worker that was kept goes with what its stage has left.
-    const found = await endTree(tree);
-    const count = found.ended - (kept ? 1 : 0);
-    const { left } = found;
+    const { ended, left } = await endTree(tree);
+    const count = Math.max(others.length, kept ? ended - 1 : ended);
     if (count > 0) appendToLog(job.log, `[pipe] ended ${count === 1 ? 'a process' : `${count} processes`} that the stage left running`);
     if (left.length > 0) control.onNotice?.(`processes that could not be ended: ${left.join(', ')}`);
   } else keep?.();

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync as readdir, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
 import { PipeError } from '../../../src/runner/diagnostic.ts';
-import { bundleStage } from '../../../src/runner/plan/bundle.ts';
+import { bundleStage, statelessPackages } from '../../../src/runner/plan/bundle.ts';
 import { createCatalogue } from '../../../src/runner/plan/catalogue.ts';
 import { loadClosure, loadClosureSync } from '../../../src/runner/plan/closure-cache.ts';
 import type { Closure } from '../../../src/runner/plan/closure.ts';
@@ -147,8 +147,14 @@ test('a bundle is one module that Node imports, with packages and assets where t
   const path = await bundleStage(join(project.root, 'stages/a.ts'), { cache: project.cache, base: project.root, packageRoot });
   expect(path.startsWith(join(project.cache, 'code'))).toBe(true);
   const text = readFileSync(path, 'utf8');
-  expect(text).toContain('node_modules/zod');
-  expect(text).not.toMatch(/from ["']zod["']/);
+  // zod comes as one file beside it, others are where they were installed.
+  const [zod] = statelessPackages(path)!;
+  expect(dirname(zod!)).toBe(dirname(path));
+  expect(text).toContain(`from "${pathToFileURL(zod!).href}"`);
+  project.write('stages/b.ts', "import { stringify } from 'yaml';\nexport const text = stringify({});\n");
+  const other = await bundleStage(join(project.root, 'stages/b.ts'), { cache: project.cache, base: project.root, packageRoot });
+  expect(readFileSync(other, 'utf8')).toMatch(/from "file:[^"]*\/node_modules\/yaml\//);
+  expect(statelessPackages(other)).toBeNull();
   const { stage } = (await import(pathToFileURL(path).href)) as { stage: StageModule };
   const out = join(project.root, 'out.txt');
   await stage.run({ params: { size: 7 }, outputs: { out } } as unknown as Parameters<typeof stage.run>[0]);
