@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { CliContext, CommandEntry, CommandModule } from './runner/cli/context.ts';
 import { runnerCommands } from './runner/cli/entries.ts';
 import { runProgram } from './runner/cli/program.ts';
+import { outputFailed } from './runner/cli/stop-signals.ts';
 import { PipeError } from './runner/diagnostic.ts';
 import { findProjectRoot } from './runner/pipeline/project.ts';
 import type { CommandContext, StudyCommand } from './study/commands/command.ts';
@@ -15,11 +16,13 @@ import type { CommandContext, StudyCommand } from './study/commands/command.ts';
 const { enableCompileCache } = nodeModule as { enableCompileCache?: () => unknown };
 enableCompileCache?.();
 
-// A reader such as `head` that has seen enough is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
-  throw error;
-});
+// A reader such as `head` that has seen enough is no failure; neither is a terminal that was closed.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'EIO' && error.code !== 'ERR_STREAM_DESTROYED') throw error;
+    if (!outputFailed(error)) process.exit(process.exitCode ?? 0);
+  });
+}
 
 const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
 const argv = process.argv.slice(2);

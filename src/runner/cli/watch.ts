@@ -5,6 +5,7 @@
 import { sep } from 'node:path';
 import { PipeError } from '../diagnostic.ts';
 import { RunControl } from '../run/run-control.ts';
+import { stoppedCode } from '../run/stopped-code.ts';
 import { cacheFolder } from './cache-folder.ts';
 import type { CliContext } from './context.ts';
 import { reportFailure } from './failure.ts';
@@ -56,7 +57,7 @@ export async function watchAndRun(
       }
       if (!options.json && round === 0) context.stderr.write('watching for changes; Ctrl-C ends\n');
       const stopped = await files.next(signals.stop);
-      if (stopped !== null) return stopped === 'SIGTERM' ? 143 : stopped === 'SIGHUP' ? 129 : 130;
+      if (stopped !== null) return stoppedCode(stopped);
     }
   } finally {
     signals.dispose();

@@ -14,7 +14,7 @@ import type { Launched, LaunchRequest } from './launch.ts';
 import { appendToLog, logTail } from './log-file.ts';
 import { meter } from './meter.ts';
 import { outOfMemoryKills } from './process-table.ts';
-import { endTree, findTree, groupIsEmpty, pidsSince, signalTree } from './process-tree.ts';
+import { endTree, endWithThisProcess, findTree, groupIsEmpty, pidsSince, signalTree } from './process-tree.ts';
 import { RedactStream, redactor, secretValues } from './redact.ts';
 import { Spawner } from './spawner.ts';
 import { stageEnvironment } from './stage-environment.ts';
@@ -88,6 +88,7 @@ async function execute(job: Job, control: Control, options: Local): Promise<JobO
   const root = launched.pid;
 
   faultPoint('process-started');
+  const undo = endWithThisProcess({ folder: job.folder, root, seen: new Map() });
   const before = 'firstPid' in launched ? launched : { firstPid: root, secondsBefore: 0 };
   meter.watch(root, before.secondsBefore);
   const gpus = new GpuMeter(job.grant.gpus, options.environment);
@@ -112,6 +113,7 @@ async function execute(job: Job, control: Control, options: Local): Promise<JobO
     if (count > 0) appendToLog(job.log, `[pipe] ended ${count === 1 ? 'a process' : `${count} processes`} that the stage left running`);
     if (left.length > 0) control.onNotice?.(`processes that could not be ended: ${left.join(', ')}`);
   } else keep?.();
+  undo();
   await output;
   await events.close();
   const kernelKills = outOfMemoryKills();

@@ -71,6 +71,22 @@ export async function endTree(tree: StageTree): Promise<{ readonly ended: number
   return { ended: ended.size, left };
 }
 
+const unattended = new Set<StageTree>();
+
+/** If this process ends before `undo` is called, by whatever but SIGKILL (a bug, say), the tree ends with it. */
+export function endWithThisProcess(tree: StageTree): () => void {
+  if (unattended.size === 0) process.once('exit', endUnattended);
+  unattended.add(tree);
+  return () => {
+    unattended.delete(tree);
+    if (unattended.size === 0) process.off('exit', endUnattended);
+  };
+}
+
+function endUnattended(): void {
+  for (const tree of unattended) signalTree(tree, 'SIGKILL');
+}
+
 /**
  * The pids that processes started after `root` can have: pids are given out in turn, so a short stage need not look at
  * every process of the machine. `ranMs`: the longer it ran, the more likely it is that the numbers went round.

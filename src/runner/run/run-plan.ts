@@ -22,6 +22,7 @@ import type { RunContext } from './run-context.ts';
 import { RunControl } from './run-control.ts';
 import type { RunCounts } from './run-report.ts';
 import { Scheduler } from './scheduler.ts';
+import { stoppedCode } from './stopped-code.ts';
 import { messageOf } from './trouble.ts';
 import type { VerifyRequest } from './verify-outputs.ts';
 
@@ -184,6 +185,6 @@ function finishRun({ plan, store, emit, signal }: RunPlanOptions, run: number, {
 
 /** 128 and the signal's number when it was interrupted; 1 when not all cells have their result; else 0. */
 function exitCodeOf(counts: RunCounts, signal: AbortSignal): number {
-  if (signal.aborted) return signal.reason === 'SIGTERM' ? 143 : signal.reason === 'SIGHUP' ? 129 : 130;
+  if (signal.aborted) return stoppedCode(signal.reason);
   return counts.failed + counts.skipped + counts.tainted + counts.interrupted > 0 ? 1 : 0;
 }

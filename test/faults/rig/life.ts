@@ -19,7 +19,7 @@ stages:
     run: |
       mkdir -p \${out.d}/sub
       w=$(cat \${in.word}); i=0
-      while [ $i -lt 40 ]; do echo "$i $w" > \${out.d}/$i.txt; i=$((i + 1)); done
+      while [ $i -lt 100 ]; do echo "$i $w" > \${out.d}/$i.txt; i=$((i + 1)); done
       echo "$w below" > \${out.d}/sub/last.txt
     in: { word: ./word.txt }
     out: { d: parts/ }
@@ -83,7 +83,7 @@ export class CleanBuild {
     const { code, stderr } = project.pipe(['run']);
     this.#files = visible(project);
     project.remove();
-    if (code !== 0 || Object.keys(this.#files).length !== 51) throw new Error(`no clean build: ${stderr}${Object.keys(this.#files).join('\n')}`);
+    if (code !== 0 || Object.keys(this.#files).length !== 111) throw new Error(`no clean build: ${stderr}${Object.keys(this.#files).join('\n')}`);
   }
 
   of(word: string): Record<string, string> {
@@ -137,6 +137,20 @@ export function blobTroubles(project: TestProject): string[] {
     store.close();
   }
   return found;
+}
+
+/** Whether outputs were being taken in: some are half-way, or there and not yet in any record. */
+export function isMidCommit(project: TestProject): boolean {
+  const there = names(project.path('cache/artefacts'));
+  if (there.some(name => name.startsWith('.'))) return true;
+  if (!existsSync(project.path('cache/pipe.db'))) return false;
+  const store = openStore({ cache: project.path('cache'), mode: 'read' });
+  try {
+    const named = store.database.prepare<[], { outputs: string }>('SELECT outputs FROM record').all().map(({ outputs }) => outputs).join();
+    return there.some(digest => !named.includes(digest));
+  } finally {
+    store.close();
+  }
 }
 
 function hidden(folder: string): string[] {
