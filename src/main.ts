@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs';
 import * as nodeModule from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { tolerateClosedOutput } from './runner/cli/closed-output.ts';
 import type { CliContext, CommandEntry, CommandModule } from './runner/cli/context.ts';
 import { runnerCommands } from './runner/cli/entries.ts';
 import { runProgram } from './runner/cli/program.ts';
-import { outputFailed } from './runner/cli/stop-signals.ts';
 import { PipeError } from './runner/diagnostic.ts';
 import { findProjectRoot } from './runner/pipeline/project.ts';
 import type { CommandContext, StudyCommand } from './study/commands/command.ts';
@@ -16,13 +16,7 @@ import type { CommandContext, StudyCommand } from './study/commands/command.ts';
 const { enableCompileCache } = nodeModule as { enableCompileCache?: () => unknown };
 enableCompileCache?.();
 
-// A reader such as `head` that has seen enough is no failure; neither is a terminal that was closed.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE' && error.code !== 'EIO' && error.code !== 'ERR_STREAM_DESTROYED') throw error;
-    if (!outputFailed(error)) process.exit(process.exitCode ?? 0);
-  });
-}
+tolerateClosedOutput();
 
 const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
 const argv = process.argv.slice(2);

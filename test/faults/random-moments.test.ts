@@ -45,7 +45,7 @@ test(`kill -9 of pipe at ${moments} moments of a run's life: each time the next 
     project?.remove();
   };
   await Promise.all(Array.from({ length: lanes }, lane));
-  tell(`${moments} random moments: ${moments} recovered; killed ${Object.entries(seen).map(([phase, count]) => `${count} ${phase}`).join(', ')}`);
+  for (const [phase, count] of Object.entries(seen)) if (count > 0) tell(`kill -9 of pipe at a random moment: ${phase}`, 'the next run finished, all outputs as after a clean build, no half thing left', count);
 });
 
 type Phase = 'before the first cell' | 'while cells ran' | 'in the middle of a commit' | 'after the last cell' | 'after its end';

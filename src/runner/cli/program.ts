@@ -75,7 +75,8 @@ function inherit(command: Command, program: Command): void {
 const exitCodes = `
 FILE ends in .yaml or .yml and is looked up here and in pipelines/; anything else is a TARGET:
   train   train[size=d32l2,seed=1]   train[*]   +train (and what it needs)   train+ (and what needs it)
-Exit codes: 0 done, 1 a stage failed, 2 usage or an invalid pipeline, 3 the machine lacks something, 130/143 stopped.`;
+Exit codes: 0 done, 1 a stage failed, 2 usage or an invalid pipeline, 3 the machine lacks something, 130/143 stopped,
+141 nobody reads its output any more.`;
 
 /** The first word that is not an option; after `help`, the next one. */
 function calledCommand(argv: readonly string[]): string | null {

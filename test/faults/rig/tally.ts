@@ -1,13 +1,20 @@
-/** Counts of what was tried, printed at the end of each file of the suite. */
+/** Counts of what was tried, for the table that ends the suite. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll } from 'vitest';
+import { countsFolder as folder } from './print-counts.ts';
+import type { Row } from './print-counts.ts';
 
-const lines: string[] = [];
+const rows: Row[] = [];
 
 afterAll(() => {
-  if (lines.length > 0) process.stdout.write(`${lines.map(line => `  ${line}`).join('\n')}\n`);
+  mkdirSync(folder, { recursive: true });
+  if (rows.length > 0) writeFileSync(join(folder, `${process.pid}-${Date.now()}.json`), JSON.stringify(rows));
 });
 
-/** One line about what was tried, how often, and what came of it. */
-export function tell(line: string): void {
-  lines.push(line);
+/** To be called when all that is claimed was found to be so. */
+export function tell(tried: string, came: string, times = 1): void {
+  const row = rows.find(other => other.tried === tried && other.came === came);
+  if (row) row.times += times;
+  else rows.push({ tried, came, times });
 }
