@@ -1,6 +1,7 @@
 /** Writes what a running attempt says into the results database, in batches, and tells it to whoever looks on. */
 import type { JsonObject } from '../json.ts';
 import type { Results } from '../store/results.ts';
+import { isLocked } from '../store/while-locked.ts';
 import type { EmitEvent } from './event.ts';
 import type { StageEvent } from './executor.ts';
 import type { MetricLine } from './metrics-file.ts';
@@ -26,6 +27,7 @@ export class AttemptRecorder {
   #note: string | null = null;
   #resumed: number | null = null;
   #trouble: Error | null = null;
+  readonly #unwritten: (() => void)[] = [];
 
   constructor(results: Results, attempt: number, cell: string, emit: EmitEvent) {
     this.#results = results;
@@ -78,9 +80,10 @@ export class AttemptRecorder {
     for (const line of lines) if (!this.#reported.has(nameOf(line))) this.#add(line);
   }
 
-  /** Writes what is left. Throws what went wrong with this or an earlier writing: then the attempt's record would not be whole. */
+  /** Writes what is left; to be called again where it throws because the database is locked. Otherwise throws what went wrong with this or an earlier writing: then the attempt's record would not be whole. */
   finish(): void {
     this.#flush();
+    for (; this.#unwritten.length > 0; this.#unwritten.shift()) this.#unwritten[0]!();
     if (this.#trouble !== null) throw this.#trouble;
   }
 
@@ -93,11 +96,17 @@ export class AttemptRecorder {
     this.#write(() => this.#results.recordMetrics(this.#attempt, rows));
   }
 
-  /** Called from timers, where nobody could catch an error: it waits for the end of the attempt. */
+  /** Called from timers, where nobody could catch an error: it waits for the end of the attempt. What a locked database did not take is kept. */
   #write(work: () => void): void {
+    this.#unwritten.push(work);
     try {
-      work();
+      while (this.#unwritten.length > 0) {
+        this.#unwritten[0]!();
+        this.#unwritten.shift();
+      }
     } catch (error) {
+      if (isLocked(error)) return;
+      this.#unwritten.shift();
       this.#trouble ??= error instanceof Error ? error : new Error(String(error));
     }
   }

@@ -82,6 +82,8 @@ export interface JobOutcome {
   readonly gpu: string | null;
   /** Outputs that stay where they were made, by name: they are not in the work folder. */
   readonly elsewhere?: Readonly<Record<string, ArtefactElsewhere>>;
+  /** It failed of what is no doing of the stage, nor of the machine for long: it may be tried once more, whatever its `retries`. */
+  readonly blameless?: boolean;
   /** GPUs it was given by an executor that gives them itself. */
   readonly gpusGiven?: number;
 }
@@ -92,14 +94,20 @@ export interface ArtefactElsewhere {
   readonly host: string;
 }
 
+export interface JobControl {
+  readonly signal: AbortSignal;
+  readonly kill: AbortSignal;
+  readonly onEvent: (event: StageEvent) => void;
+  readonly onNotice?: (text: string) => void;
+  /** Called when its first process has started on this machine. `seen` grows: pid → start time of each process of its tree. */
+  readonly onStarted?: (seen: ReadonlyMap<number, string>) => void;
+}
+
 export interface Executor {
   readonly name: string;
   /** How many jobs it takes at once; those of this machine are counted by its resources. */
   readonly slots?: number;
   /** Runs the job to its end. `signal` aborted once: ask it to stop; `kill` aborted: end its process tree now. */
-  execute(
-    job: Job,
-    control: { readonly signal: AbortSignal; readonly kill: AbortSignal; readonly onEvent: (event: StageEvent) => void; readonly onNotice?: (text: string) => void },
-  ): Promise<JobOutcome>;
+  execute(job: Job, control: JobControl): Promise<JobOutcome>;
   close(): Promise<void>;
 }

@@ -4,10 +4,10 @@
  */
 import type { Database, Statement } from 'better-sqlite3';
 import type { Key } from '../store/model.ts';
+import { isLocked } from '../store/while-locked.ts';
 import { describeOwner, ownerState, sameOwner, thisProcess } from './owner.ts';
 import type { Owner } from './owner.ts';
-import { hasEnvironmentEntry } from './process-table.ts';
-import { endTree, markerVariable } from './process-tree.ts';
+import { endTree } from './process-tree.ts';
 
 export interface LeaseHolder extends Owner {
   readonly key: Key;
@@ -22,7 +22,8 @@ export interface LeaseHolder extends Owner {
 /** The stage's process tree, so that whoever takes over can end it. */
 export interface LeasedTree {
   readonly folder: string;
-  readonly root: number | null;
+  /** Processes that were seen in it, with their start times: a pid alone may be somebody else's by now. */
+  readonly seen: readonly (readonly [pid: number, startTime: string])[];
 }
 
 interface LeaseRow {
@@ -42,6 +43,9 @@ const heartbeatMs = 3000;
 /** A holder whose process lives on but whose heart stands still (stopped by Ctrl-Z, stuck) loses its leases after this. */
 const stuckMs = 60_000;
 
+/** Of a stage that starts a hundred thousand processes, the last ones are those that may still run. */
+const mostSeen = 1000;
+
 /** Runs of this process that are going on. A lease of one that is not was left by it, such as when the disk was full. */
 const goingOn = new Set<string>();
 
@@ -49,6 +53,9 @@ export class Leases {
   readonly #database: Database;
   readonly #run: number;
   readonly #held = new Set<Key>();
+  /** Released, and still in the database. */
+  readonly #left = new Set<Key>();
+  readonly #trees = new Map<Key, { readonly folder: string; readonly seen: ReadonlyMap<number, string>; written: number }>();
   /** When a heartbeat was last seen to change, by this process's own steady clock: wall clocks jump and differ. */
   readonly #watched = new Map<Key, { heartbeat: number; since: number }>();
   #timer: NodeJS.Timeout | null = null;
@@ -113,7 +120,9 @@ export class Leases {
    */
   async clear(holder: LeaseHolder): Promise<boolean> {
     if (holder.host === thisProcess().host) {
-      for (const { folder, root } of holder.trees) await endTree({ folder, root: stillIts(folder, root) ? root : null, seen: new Map() });
+      // After a boot the same number and start time can be another's.
+      const known = holder.bootId === thisProcess().bootId;
+      for (const { folder, seen } of holder.trees) await endTree({ folder, root: null, seen: new Map(known ? seen : []) });
     }
     return this.#database.transaction(() => {
       const now = this.holder(holder.key);
@@ -130,8 +139,17 @@ export class Leases {
   }
 
   /** Writes down what is being run under the lease; to be called in the transaction that begins the attempt. */
-  attach(key: Key, attempt: number, trees: readonly LeasedTree[]): void {
-    this.#describe.run(attempt, JSON.stringify(trees), key, this.#run);
+  attach(key: Key, attempt: number, folder: string): void {
+    const tree: LeasedTree = { folder, seen: [] };
+    this.#describe.run(attempt, JSON.stringify([tree]), key, this.#run);
+  }
+
+  /**
+   * From now on each heartbeat writes down the processes of the tree that are known by then. Until the first one, and for what is
+   * younger than the last, the folder has to do: processes have it in their environment, and most work in it.
+   */
+  watch(key: Key, tree: { readonly folder: string; readonly seen: ReadonlyMap<number, string> }): void {
+    this.#trees.set(key, { ...tree, written: 0 });
   }
 
   /** Whether it is still ours: a commit asks in its own transaction. */
@@ -145,7 +163,19 @@ export class Leases {
     if (!this.#held.has(key)) return;
     // First: what cannot be written now (a full disk) is not tried again at the end of the run.
     this.forget(key);
-    this.drop(key);
+    this.#dropOrLeave(key);
+  }
+
+  /** What a locked database does not take now is done with a later heartbeat: others would wait for this process to end. */
+  #dropOrLeave(key: Key): void {
+    this.#left.delete(key);
+    try {
+      this.drop(key);
+    } catch (error) {
+      if (!isLocked(error)) throw error;
+      this.#left.add(key);
+      this.#tick();
+    }
   }
 
   /** The part of a release that belongs into the transaction of a commit; `forget` follows when that is through. */
@@ -156,14 +186,18 @@ export class Leases {
 
   forget(key: Key): void {
     this.#held.delete(key);
-    if (this.#held.size === 0) this.#stop();
+    this.#trees.delete(key);
+    if (this.#held.size === 0 && this.#left.size === 0) this.#stop();
   }
 
   /** At the end of the run. */
   close(): void {
     goingOn.delete(this.#nameOf(this.#run));
     this.#stop();
+    // One that stays all the same belongs to a process, or to a run of one, that is gone: nobody waits for it.
     for (const key of [...this.#held]) this.release(key);
+    for (const key of [...this.#left]) this.#dropOrLeave(key);
+    this.#stop();
   }
 
   #nameOf(run: number): string {
@@ -177,6 +211,10 @@ export class Leases {
 
   #keep(key: Key): void {
     this.#held.add(key);
+    this.#tick();
+  }
+
+  #tick(): void {
     this.#timer ??= setInterval(() => this.#beat(), heartbeatMs).unref();
   }
 
@@ -187,20 +225,26 @@ export class Leases {
       this.#database
         .prepare('UPDATE lease SET heartbeat_at = max(heartbeat_at + 1, ?) WHERE run = ? AND pid = ? AND host = ?')
         .run(Date.now(), this.#run, pid, host);
+      for (const [key, tree] of this.#trees) this.#writeTree(key, tree);
+      for (const key of [...this.#left]) this.#dropOrLeave(key);
+      if (this.#held.size === 0 && this.#left.size === 0) this.#stop();
     } catch {
       // A full disk or a locked database: the next beat is soon, and whoever commits finds the trouble and says so.
     }
+  }
+
+  #writeTree(key: Key, tree: { readonly folder: string; readonly seen: ReadonlyMap<number, string>; written: number }): void {
+    const { folder, seen } = tree;
+    if (seen.size === tree.written) return;
+    const leased: LeasedTree = { folder, seen: [...seen].slice(-mostSeen) };
+    this.#database.prepare('UPDATE lease SET processes = ? WHERE key = ? AND run = ?').run(JSON.stringify([leased]), key, this.#run);
+    tree.written = seen.size;
   }
 
   #stop(): void {
     if (this.#timer) clearInterval(this.#timer);
     this.#timer = null;
   }
-}
-
-/** A pid alone may be somebody else's by now; the marker in the environment tells. Groups are ended by `endTree` only for a root that is ours. */
-function stillIts(folder: string, root: number | null): boolean {
-  return root !== null && hasEnvironmentEntry(root, `${markerVariable}=${folder}`);
 }
 
 function toHolder(row: LeaseRow): LeaseHolder {

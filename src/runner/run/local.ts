@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import { faultPoint } from '../fault-point.ts';
 import { commandLine } from './command-line.ts';
 import { EventReader } from './event-reader.ts';
-import type { Executor, Job, JobOutcome } from './executor.ts';
+import type { Executor, Job, JobControl, JobOutcome } from './executor.ts';
 import { nameEnd } from './exit-cause.ts';
 import type { NamedEnd } from './exit-cause.ts';
 import { GpuMeter } from './gpu-meter.ts';
@@ -16,7 +16,7 @@ import { meter } from './meter.ts';
 import { outOfMemoryKills } from './process-table.ts';
 import { endTree, endWithThisProcess, findTree, groupIsEmpty, pidsSince, signalTree } from './process-tree.ts';
 import { RedactStream, redactor, secretValues } from './redact.ts';
-import { Spawner } from './spawner.ts';
+import { Spawner, SpawnerLost } from './spawner.ts';
 import { stageEnvironment } from './stage-environment.ts';
 import { WarmWorkers } from './warm-workers.ts';
 import type { Work, WorkerRequest } from './warm-workers.ts';
@@ -43,8 +43,6 @@ interface Local extends LocalExecutorOptions {
   readonly workers: WarmWorkers;
 }
 
-type Control = Parameters<Executor['execute']>[1];
-
 export function createLocalExecutor(options: LocalExecutorOptions): Executor {
   const spawner = new Spawner(options.spawnHelper ?? join(options.packageRoot, 'dist', 'spawn-helper.js'));
   const workers = new WarmWorkers();
@@ -56,7 +54,7 @@ export function createLocalExecutor(options: LocalExecutorOptions): Executor {
   };
 }
 
-async function execute(job: Job, control: Control, options: Local): Promise<JobOutcome> {
+async function execute(job: Job, control: JobControl, options: Local): Promise<JobOutcome> {
   const argv = argvOf(job, options);
   const environment = stageEnvironment(job, options.environment, options.packageRoot);
   const secrets = secretValues(Object.keys(environment.secret), environment.secret);
@@ -81,7 +79,8 @@ async function execute(job: Job, control: Control, options: Local): Promise<JobO
     if ((error as NodeJS.ErrnoException).syscall?.startsWith('spawn') !== true) {
       // Whoever was to start it may have done so and ended before saying it.
       await endTree({ folder: job.folder, root: null, seen: new Map() });
-      throw error;
+      if (!(error instanceof SpawnerLost)) throw error;
+      return { ...lostEnd(error.message), exitCode: null, cpuSeconds: null, peakMemoryBytes: null, gpu: null, blameless: true };
     }
     return notStarted(error, argv);
   }
@@ -94,6 +93,7 @@ async function execute(job: Job, control: Control, options: Local): Promise<JobO
   const gpus = new GpuMeter(job.grant.gpus, options.environment);
   const events = new EventReader(files.events, redact, control.onEvent, control.onNotice);
   const tree = { folder: job.folder, root, seen: meter.seen(root) };
+  control.onStarted?.(tree.seen);
   const stopper = new Stopper(tree, control, job.timeoutMs, options.graceMs ?? 30_000);
   const end = await launched.ended;
   const { exitCode, signal, addedSeconds, lost } = end;
@@ -128,7 +128,7 @@ async function execute(job: Job, control: Control, options: Local): Promise<JobO
     ...named, exitCode, message: message === null ? null : redact(message),
     cpuSeconds: moreOf(events.usage?.cpuSeconds ?? null, measured.cpuSeconds),
     peakMemoryBytes: events.usage === null ? measured.peakMemoryBytes : Math.max(events.usage.peakMemoryBytes, measured.peakMemoryBytes ?? 0),
-    gpu: gpus.close(),
+    gpu: gpus.close(), blameless: lost !== undefined,
   };
 }
 
@@ -183,7 +183,7 @@ function redactedOutput(outputs: readonly Readable[], secrets: readonly string[]
   return Promise.all(streams).then(() => undefined);
 }
 
-/** How it ended nobody knows: no reason to try again, and none to trust what it left. */
+/** How it ended nobody knows: no reason to trust what it left. */
 const lostEnd = (message: string): NamedEnd => ({ ok: false, cause: 'internal', message, signal: null });
 
 function notStarted(error: unknown, argv: readonly string[]): JobOutcome {
@@ -204,7 +204,7 @@ class Stopper {
   readonly #tree: { readonly folder: string; readonly root: number; readonly seen: ReadonlyMap<number, string> };
   readonly #graceMs: number;
 
-  constructor(tree: { folder: string; root: number; seen: ReadonlyMap<number, string> }, control: Control, timeoutMs: number | null, graceMs: number) {
+  constructor(tree: { folder: string; root: number; seen: ReadonlyMap<number, string> }, control: JobControl, timeoutMs: number | null, graceMs: number) {
     this.#tree = tree;
     this.#graceMs = graceMs;
     this.#on(control.signal, () => this.#ask('cancelled'));

@@ -13,6 +13,7 @@ import { showOutputs } from '../store/links.ts';
 import type { Artefact, FailureCause, Key } from '../store/model.ts';
 import { recordVerification } from '../store/verifications.ts';
 import type { VerificationReport } from '../store/verifications.ts';
+import { whileLocked } from '../store/while-locked.ts';
 import { AttemptRecorder } from './attempt-recorder.ts';
 import type { Outputs } from './cell-result.ts';
 import { collectOutputs } from './collect-outputs.ts';
@@ -59,7 +60,7 @@ export type AttemptEnd = {
   | Extract<Verified, { status: 'verified' }>
   /** Inputs changed while it ran: `changed` names them. */
   | { readonly status: 'tainted'; readonly changed: readonly string[]; readonly message: string }
-  | { readonly status: 'failed'; readonly cause: FailureCause; readonly exitCode: number | null; readonly message: string; readonly tail: readonly string[]; readonly report?: VerificationReport }
+  | { readonly status: 'failed'; readonly cause: FailureCause; readonly exitCode: number | null; readonly message: string; readonly tail: readonly string[]; readonly report?: VerificationReport; readonly blameless: boolean }
   /** `changed`: stopped because its key changed. */
   | { readonly status: 'interrupted'; readonly message: string; readonly changed: boolean }
   /** Another run took the lease over, because this process gave no sign of life for too long. */
@@ -82,7 +83,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   const environment = givenEnvironment(cell.settings.env, context.environment);
   const redact = redactor(secretValues(Object.keys(environment.secret), environment.secret));
   const startedAt = Date.now();
-  const { attempt, folder, log } = begin(context, request, stage, startedAt);
+  const { attempt, folder, log } = await whileLocked(() => begin(context, request, stage, startedAt), context.whenLocked);
   faultPoint('attempt-begun');
   const recorder = new AttemptRecorder(store.results, attempt, cell.id, emit);
   const reading: ReadingAttempt = { artefacts: inputArtefacts(request.inputs), damaged: null };
@@ -117,7 +118,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
     context.control.ended(cell.id);
   }
   try {
-    recorder.finish();
+    await whileLocked(() => recorder.finish(), context.whenLocked);
   } catch (error) {
     // Metrics that are missing from the record would be missing for ever.
     if (ending.status === 'ran' || ending.status === 'verified') ending = { status: 'failed', cause: causeOf(error), message: `what it reported could not be recorded: ${messageOf(error)}` };
@@ -127,7 +128,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
   if (gpus > 0) context.countGpuTime(held.gpuShare < 1 ? held.gpuShare : gpus, durationMs);
   if (ending.status !== 'ran' && ending.status !== 'verified' && (ending.status !== 'failed' || ending.cause !== 'exit')) sayInLog(log, `[pipe] ${ending.status}: ${redact(ending.message)}`);
   // By a steady clock: the wall clock may have been set back meanwhile.
-  const end = finish(context, request, { attempt, endedAt: startedAt + durationMs, outcome }, ending, recorder);
+  const end = await whileLocked(() => finish(context, request, { attempt, endedAt: startedAt + durationMs, outcome }, ending, recorder), context.whenLocked);
   const common = { attempt, durationMs, summary: recorder.summary, resumedFromStep: recorder.resumed, log, folder };
   switch (end.status) {
     case 'ran':
@@ -138,7 +139,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
       context.inBackground(removeWorkFolder(folder));
       return { ...common, ...end };
     case 'failed':
-      return { ...common, ...end, exitCode: outcome?.exitCode ?? null, tail: logTail(log, 20).map(redact) };
+      return { ...common, ...end, exitCode: outcome?.exitCode ?? null, tail: logTail(log, 20).map(redact), blameless: outcome?.blameless ?? false };
     default:
       return { ...common, ...end };
   }
@@ -156,7 +157,7 @@ function begin(context: RunContext, { cell, settled, verify }: AttemptRequest, s
     const folder = join(store.cache, 'work', `${key.slice(0, 12)}-${attempt}`);
     const log = join(store.cache, 'logs', `${attempt}-${key.slice(0, 8)}.log`);
     store.results.setLog(attempt, log);
-    leases.attach(key, attempt, [{ folder, root: null }]);
+    leases.attach(key, attempt, folder);
     return { attempt, folder, log };
   }).immediate();
 }
@@ -187,6 +188,7 @@ async function execute(context: RunContext, job: Job, recorder: AttemptRecorder,
       signal: AbortSignal.any([context.signal, stop]),
       kill: context.kill,
       onEvent: event => recorder.handle(event),
+      onStarted: seen => context.leases.watch(job.plan.key, { folder: job.folder, seen }),
       onNotice: text => context.emit({ event: 'notice', level: 'warning', text, cell: job.cell.id }),
     });
   } finally {

@@ -5,6 +5,7 @@ import type { Cell, Resources, Retries } from '../pipeline/model.ts';
 import { settle } from '../plan/settle.ts';
 import type { Settled } from '../plan/settle.ts';
 import type { Artefact, FailureCause, Key } from '../store/model.ts';
+import { whileLocked } from '../store/while-locked.ts';
 import type { CellResult } from './cell-result.ts';
 import { jobInputs } from './job-inputs.ts';
 import type { LeaseHolder } from './leases.ts';
@@ -32,7 +33,10 @@ export type CellTurn =
   | { readonly kind: 'failed'; readonly message: string; readonly cause: FailureCause };
 
 export interface TurnOptions {
+  /** It runs whatever records there are. */
   readonly forced: boolean;
+  /** A record stands for a forced cell all the same where this holds for each of its outputs, `temp` ones too. */
+  readonly unless: ((output: Artefact) => boolean) | null;
   readonly verify: VerifyRequest | null;
   /** Keys that a cell of this run is at. */
   readonly inFlight: ReadonlySet<Key>;
@@ -55,17 +59,17 @@ export async function takeTurn(context: RunContext, cell: Cell, options: TurnOpt
     return { kind: 'failed', cause: 'internal', message: 'what it depends on is not what its result was made from: there is nothing to compare with' };
   }
   if (context.refused.has(key)) return refusedTurn(context, settled);
-  const known = options.forced ? null : recorded(context, settled) ?? (await recordedElsewhere(context, cell, settled));
+  const known = recorded(context, settled, options) ?? (options.forced ? null : await recordedElsewhere(context, cell, settled));
   if (known) return { kind: 'fresh', result: known };
   const producers = await producersOfGone(context, cell);
   if (producers.length > 0) return { kind: 'inputs-gone', producers };
 
-  const lease = context.leases.acquire(key, cell.id);
+  const lease = await whileLocked(() => context.leases.acquire(key, cell.id), context.whenLocked);
   if (!lease.held) return { kind: 'busy', holder: lease.holder };
   faultPoint('lease-taken');
   try {
     // Between the look-up and the lease another run may have finished it.
-    const since = options.forced ? null : recorded(context, settleNow(context, cell));
+    const since = options.forced && options.unless === null ? null : recorded(context, settleNow(context, cell), options);
     if (since) return { kind: 'fresh', result: since };
     options.claim(key);
     return { kind: 'ended', ...(await attempts(context, cell, settled, options)) };
@@ -79,7 +83,7 @@ async function recordedElsewhere(context: RunContext, cell: Cell, { actionKey }:
   const { shared, graph, plan } = context;
   if (shared === null || !cell.settings.shared || cell.settings.always) return null;
   const found = await shared.lookUp(graph, [{ cell, actionKey, planKey: plan.cells[cell.index]!.planKey }]);
-  return found === 0 ? null : recorded(context, settleNow(context, cell));
+  return found === 0 ? null : recorded(context, settleNow(context, cell), { forced: false, unless: null });
 }
 
 /** From a shared cache, else from a host. False when neither has it. */
@@ -111,8 +115,8 @@ function settleNow({ plan, resultOf }: RunContext, cell: Cell): Settled {
 }
 
 /** The record of the action key, with a record of the plan key written beside it where that may stand. */
-function recorded({ store }: RunContext, { actionKey, record, planKey }: Settled): Extract<CellResult, { kind: 'done' }> | null {
-  if (record === null) return null;
+function recorded({ store }: RunContext, { actionKey, record, planKey }: Settled, { forced, unless }: Pick<TurnOptions, 'forced' | 'unless'>): Extract<CellResult, { kind: 'done' }> | null {
+  if (record === null || (forced && (unless === null || !Object.values(record.outputs).every(unless)))) return null;
   if (planKey !== null && store.results.lookup(planKey)?.attempt !== record.attempt) store.results.putRecord({ ...record, key: planKey, kind: 'plan' });
   return { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey };
 }
@@ -157,6 +161,7 @@ async function attemptsUnder(context: RunContext, cell: Cell, first: Settled, op
   let wanted = cell.settings.resources;
   let failures = 0;
   let tainted = false;
+  let blameless = false;
   for (let number = 1; ; number++) {
     const end = await runAttempt(context, {
       cell, settled, inputs: jobInputs(context.graph, context.store, cell, context.resultOf), held, try: number,
@@ -172,10 +177,15 @@ async function attemptsUnder(context: RunContext, cell: Cell, first: Settled, op
       // Under another key now: its lease is another one too.
       if (again.actionKey !== settled.actionKey) {
         context.leases.release(settled.actionKey);
-        if (!context.leases.acquire(again.actionKey, cell.id).held) return end;
+        if (!(await whileLocked(() => context.leases.acquire(again.actionKey, cell.id), context.whenLocked)).held) return end;
         moveTo(again.actionKey);
       }
       settled = again;
+      continue;
+    }
+    if (end.status === 'failed' && end.blameless && !blameless) {
+      blameless = true;
+      context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `${cell.id}: ${end.message}; it runs once more` });
       continue;
     }
     if (end.status !== 'failed' || failures >= retries.times || !mayRetry(retries, end.cause, end.exitCode)) return end;

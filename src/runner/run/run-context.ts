@@ -45,6 +45,8 @@ export interface RunContext {
   readonly shared: SharedResults | null;
   /** Work that nobody waits for but the end of the run; its failure is told and harms nothing. */
   readonly inBackground: (work: Promise<void>) => void;
+  /** For `whileLocked`: says that the database is locked, and whether to wait on. */
+  readonly whenLocked: (tries: number) => boolean;
   /** Called once when a stage begins to use GPUs and once when it ends, for the budget. */
   readonly countGpuTime: (gpus: number, ms: number) => void;
 }

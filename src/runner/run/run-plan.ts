@@ -8,6 +8,7 @@ import type { Artefact, Key } from '../store/model.ts';
 import type { SharedResults } from '../shared-cache/shared-results.ts';
 import { recordRunResults } from '../store/run-results.ts';
 import type { Store } from '../store/store.ts';
+import { whileLocked } from '../store/while-locked.ts';
 import { Budget } from './budget.ts';
 import type { BudgetLimits } from './budget.ts';
 import type { CellResult } from './cell-result.ts';
@@ -96,7 +97,7 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   } finally {
     leases.close();
   }
-  return finishRun(options, run, scheduler, performance.now() - started);
+  return await finishRun(options, run, scheduler, { durationMs: performance.now() - started, whenLocked: context.whenLocked });
 }
 
 async function machineFor({ plan, machine, environment = process.env }: RunPlanOptions, toRun: readonly number[]): Promise<Machine> {
@@ -152,6 +153,10 @@ function contextOf(
         .finally(() => parts.background.delete(known));
       parts.background.add(known);
     },
+    whenLocked(tries) {
+      if (tries === 1) options.emit({ event: 'notice', level: 'warning', text: `another program keeps the results database ${store.database.name} locked: waiting for it` });
+      return !options.kill.aborted;
+    },
     countGpuTime: (gpus, ms) => parts.budget.countGpuTime(gpus, ms),
   };
 }
@@ -162,17 +167,21 @@ function plannedResult(plan: Plan, cell: number): CellResult | null {
   return state === 'fresh' && record !== null ? { kind: 'done', outputs: record.outputs, attempt: record.attempt, actionKey } : null;
 }
 
-function finishRun({ plan, store, emit, signal }: RunPlanOptions, run: number, { report }: Scheduler, durationMs: number): RunSummary {
+async function finishRun(
+  { plan, store, emit, signal }: RunPlanOptions, run: number, { report }: Scheduler,
+  { durationMs, whenLocked }: { readonly durationMs: number; readonly whenLocked: RunContext['whenLocked'] },
+): Promise<RunSummary> {
   const { counts, current } = report;
   const exitCode = exitCodeOf(counts, signal);
   const whole = plan.selected.size === plan.graph.cells.length && exitCode === 0;
   faultPoint('run-ending');
   try {
-    store.database.transaction(() => {
+    const write = store.database.transaction(() => {
       store.results.setCurrent(plan.graph.pipeline, current, whole);
       store.results.finishRun(run, { endedAt: Date.now(), exitCode, summary: { ...counts } });
       recordRunResults(store.database, run, current);
-    }).immediate();
+    });
+    await whileLocked(() => write.immediate(), whenLocked);
   } catch (error) {
     // A full disk, most likely. What was committed is committed, and the counts are told all the same.
     emit({ event: 'notice', level: 'warning', text: `the end of the run could not be recorded: ${messageOf(error)}` });

@@ -15,7 +15,7 @@ import { ResourcePool } from './resources.ts';
 import type { Held } from './resources.ts';
 import type { AttemptEnd } from './run-attempt.ts';
 import { takeTurn } from './run-cell.ts';
-import type { CellTurn } from './run-cell.ts';
+import type { CellTurn, TurnOptions } from './run-cell.ts';
 import type { RunContext } from './run-context.ts';
 import { RunReport } from './run-report.ts';
 import { causeOf, messageOf } from './trouble.ts';
@@ -122,7 +122,7 @@ export class Scheduler {
     let claimed: Key | null = null;
     this.#active++;
     takeTurn(this.#context, cell, {
-      forced: isForced(planned) || this.#progress.isRemade(index),
+      ...this.#recordsFor(cell, planned),
       verify: this.#verifyOf(index),
       inFlight: new Set(this.#inFlight.keys()),
       doneNow: this.#progress.isRemade(index) ? new Map() : this.#doneNow,
@@ -208,6 +208,16 @@ export class Scheduler {
     }
   }
 
+  /** Which record may stand for a cell at its turn. */
+  #recordsFor({ index }: Cell, planned: PlannedCell): Pick<TurnOptions, 'forced' | 'unless'> {
+    const { artefacts } = this.#context.store;
+    if (planned.reasons.some(({ kind }) => kind === 'forced' || kind === 'always')) return { forced: true, unless: null };
+    // What its record names was gone or damaged. If another run has made it again meanwhile, it is there.
+    if (this.#progress.isRemade(index)) return { forced: true, unless: output => artefacts.present(output) === 'here' };
+    const gone = planned.reasons.some(({ kind }) => kind === 'output-gone' || kind === 'output-damaged');
+    return gone ? { forced: true, unless: output => artefacts.obtainable(output) === 'here' } : { forced: false, unless: null };
+  }
+
   /** What is run again to be compared is not run again to make what is gone: then it runs as any cell. */
   #verifyOf(index: number): VerifyRequest | null {
     return this.#progress.isRemade(index) ? null : this.#context.verify.get(index) ?? null;
@@ -264,9 +274,4 @@ export class Scheduler {
     queueMicrotask(() => this.#pump());
   }
 
-}
-
-/** A record does not help: it is to run all the same, or what the record names is gone. */
-function isForced({ reasons }: PlannedCell): boolean {
-  return reasons.some(({ kind }) => kind === 'forced' || kind === 'always' || kind === 'output-gone' || kind === 'output-damaged');
 }

@@ -17,6 +17,9 @@ interface Pending {
   readonly ends: Promise<ProcessEnd>;
 }
 
+/** The process that starts stages has ended, and with it the knowledge of how what it started goes on. */
+export class SpawnerLost extends Error {}
+
 export class Spawner {
   readonly #program: string;
   readonly #pending = new Map<number, Pending>();
@@ -66,9 +69,9 @@ export class Spawner {
     const helper = spawn(process.execPath, ['--max-semi-space-size=1', this.#program], { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
     this.#helper = helper;
     helper.once('spawn', () => void (this.#ready = true));
-    helper.once('error', () => this.#lose(helper));
+    helper.once('error', () => this.#lose(helper, null));
     // `close`, not `exit`: what it said before it ended is read first.
-    helper.once('close', () => this.#lose(helper));
+    helper.once('close', (_, signal) => this.#lose(helper, signal));
     helper.stdin!.on('error', () => undefined);
     helper.unref();
     this.#hold();
@@ -95,14 +98,14 @@ export class Spawner {
   }
 
   /** Without it the rest is started from here. What it had started goes on, and nobody will learn how that ends. */
-  #lose(helper: ChildProcess): void {
+  #lose(helper: ChildProcess, signal: NodeJS.Signals | null): void {
     if (this.#helper !== helper) return;
     this.#helper = null;
     this.#ready = false;
     this.#broken = true;
-    const lost = 'the process that starts stages has ended';
+    const lost = `how it ended is not known: the process that starts stages was ended${signal === null ? '' : ` by ${signal} from outside`}`;
     for (const { failed, ended } of this.#pending.values()) {
-      failed(new Error(lost));
+      failed(new SpawnerLost(lost));
       ended({ exitCode: null, signal: null, addedSeconds: null, lost });
     }
     this.#pending.clear();

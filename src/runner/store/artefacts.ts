@@ -19,6 +19,7 @@ import { isAlive } from './pid.ts';
 import { makeReadOnly, removeTree, syncFolder, syncFolders } from './read-only-tree.ts';
 import type { ArtefactSupply } from './supply.ts';
 import { StatRow, StatRowBuilder } from './stat-row.ts';
+import { isLocked, whileLocked } from './while-locked.ts';
 
 export type Presence = 'here' | 'gone' | 'damaged';
 
@@ -32,6 +33,9 @@ export interface KnownDigests {
   readonly digests: ReadonlyMap<string, Uint8Array>;
   readonly only: Digest;
 }
+
+/** Of SQLite's patience each: ten minutes. */
+const mostTries = 20;
 
 let incoming = 0;
 const incomingName = /^\.incoming-(\d+)-/;
@@ -157,7 +161,7 @@ export class ArtefactStore {
       faultPoint('output-settled');
       this.#place(holder, place, artefact);
       faultPoint('output-placed');
-      this.#record(settled);
+      await whileLocked(() => this.#record(settled), tries => tries < mostTries);
       faultPoint('artefact-recorded');
     } catch (error) {
       if (existsSync(holder)) removeTree(holder);
@@ -241,7 +245,7 @@ export class ArtefactStore {
     try {
       this.#record(measured);
     } catch (error) {
-      if (errorCode(error)?.startsWith('SQLITE_BUSY') !== true) throw error;
+      if (!isLocked(error)) throw error;
     }
   }
 

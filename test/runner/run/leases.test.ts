@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Leases } from '../../../src/runner/run/leases.ts';
 import { ownerState, thisProcess } from '../../../src/runner/run/owner.ts';
@@ -32,6 +33,44 @@ test('two runs on one cache share a cell: the second waits, names who is at it, 
   expect(await other.ended).toEqual({ code: 0, signal: null });
   expect(project.read('ran.txt').trim().split('\n')).toHaveLength(1);
   expect(project.output('t', 'o')).toBe('x\n');
+});
+
+test('what is gone is made again by one of two runs, though both have planned to', async () => {
+  const { project, gate } = gated();
+  const first = project.run();
+  await gate.pass();
+  expect((await first).status).toEqual({ s: 'ran', t: 'ran' });
+  execFileSync('rm', ['-rf', realpathSync(project.path('cache/out/p/s/o'))]);
+  const other = await startRun(project.root);
+  const open = await gate.reached();
+  let waiting: (() => void) | null = null;
+  const waits = new Promise<void>(resolve => void (waiting = resolve));
+  const running = project.run({ onEvent: ({ event }) => void (event === 'cell.waiting' && waiting?.()) });
+  await waits;
+  await open();
+  expect((await running).status).toEqual({ s: 'fresh', t: 'fresh' });
+  expect(await other.ended).toEqual({ code: 0, signal: null });
+  expect(project.read('ran.txt').trim().split('\n')).toHaveLength(2);
+  expect(project.output('s', 'o')).toBe('x\n');
+});
+
+test('a process of a killed run that has cleaned its environment and left its folder is ended by the next run', async () => {
+  const project = makeProject('');
+  const gate = new Gate(project.root, 'g');
+  const hide = `echo $$ > ${project.path('pid')}; cd /; exec env -i /bin/sh -c "${gate.say}; exec sleep 1000"`;
+  project.write('pipe.yaml', `pipeline: p\nstages:\n  s:\n    run: |\n      [ -e ${project.path('pid')} ] || { ${hide}; }\n      echo x > \${out.o}\n    out: { o: o.txt }\n`);
+  const other = await startRun(project.root);
+  await gate.arrived();
+  const pid = project.read('pid').trim();
+  const store = project.store();
+  // Written down with the next heartbeat.
+  while (!store.database.prepare<[], { processes: string }>('SELECT processes FROM lease').get()!.processes.includes(`[${pid},`)) await new Promise(resolve => setTimeout(resolve, 100));
+  store.close();
+  other.process.kill('SIGKILL');
+  await other.ended;
+  expect(existsSync(`/proc/${pid}`)).toBe(true);
+  expect((await project.run()).status).toEqual({ s: 'ran' });
+  expect(existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')).toBe(false);
 });
 
 test('a killed run leaves nothing that needs a hand: its stage is ended, its attempt lost, its folder removed, its cell run', async () => {
