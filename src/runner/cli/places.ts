@@ -19,9 +19,11 @@ export interface PlacesOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly signal: AbortSignal;
   readonly notice: (text: string) => void;
+  /** What runs on other hosts goes on when this process is asked to stop. */
+  readonly detach?: boolean;
 }
 
-export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'store' | 'plan'>, { packageRoot, env, signal, notice }: PlacesOptions): Promise<OpenPlaces> {
+export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'store' | 'plan'>, { packageRoot, env, signal, notice, detach = false }: PlacesOptions): Promise<OpenPlaces> {
   const local = createLocalExecutor({ packageRoot, environment: env, keepWorkers: true });
   let remote: RemotePlaces | null = null;
   const open = async (): Promise<RemotePlaces> => {
@@ -29,7 +31,7 @@ export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'sto
     const { openRemotePlaces } = await import('../remote/executors.ts');
     // Nothing runs elsewhere, and yet something may lie there from another run.
     const hosts = session.hosts.file === null ? await loadHosts(session.graph.root, env) : session.hosts;
-    return (remote ??= openRemotePlaces({ hosts, store: session.store, packageRoot, notice, signal }));
+    return (remote ??= openRemotePlaces({ hosts, store: session.store, packageRoot, notice, signal, detach }));
   };
   if (namesElsewhere(session.graph)) {
     const { warm } = await open();

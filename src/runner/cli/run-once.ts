@@ -29,6 +29,8 @@ export interface RunExtras {
   readonly verify?: ReadonlyMap<number, VerifyRequest>;
   readonly refused?: ReadonlySet<Key>;
   readonly control?: RunControl;
+  /** What runs on other hosts goes on when this process is asked to stop. */
+  readonly detach?: boolean;
   /** Sees each event before it is shown. */
   readonly onEvent?: (event: RunEvent) => void;
 }
@@ -69,7 +71,7 @@ export async function runUntilStopped(session: Session, options: Choices, contex
       emit({ event: 'notice', level: 'info', text: `tensor backend: ${session.platform.backend}` });
     }
   };
-  const places = await openPlaces(session, { packageRoot: context.packageRoot, env: context.env, signal: signals.kill, notice: text => emit({ event: 'notice', level: 'warning', text }) });
+  const places = await openPlaces(session, { packageRoot: context.packageRoot, env: context.env, signal: signals.kill, notice: text => emit({ event: 'notice', level: 'warning', text }), detach: extras.detach === true });
   try {
     for (const text of store.notices) emit({ event: 'notice', level: 'warning', text });
     const summary = await runPlan({

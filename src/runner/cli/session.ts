@@ -4,6 +4,7 @@ import { PipeError } from '../diagnostic.ts';
 import { loadHosts } from '../hosts/hosts-file.ts';
 import type { Hosts } from '../hosts/model.ts';
 import { checkPlaces, factsElsewhere, namesElsewhere, placedOn, unknownHost } from '../hosts/placement.ts';
+import type { Placement } from '../hosts/placement.ts';
 import { suggestion } from '../pipeline/suggest.ts';
 import { selectCells } from '../pipeline/target.ts';
 import type { CellGraph } from '../pipeline/model.ts';
@@ -22,8 +23,8 @@ import type { LoadedPipeline, Place } from './load-pipeline.ts';
 import type { PipelineOptions } from './options.ts';
 
 export interface PlanOptions {
-  /** `--on`: all cells run there. */
-  readonly on?: string;
+  /** `--on`: all cells run there; or where some of them run. */
+  readonly on?: Placement;
   readonly mode: 'read' | 'write';
   readonly force: 'none' | 'all' | readonly string[];
   readonly backend: string;
@@ -94,10 +95,10 @@ export async function planSession(
 const noHosts: Hosts = { file: null, entries: new Map() };
 
 /** Hosts are read only when something may run on one, or lies there. */
-async function place(graph: CellGraph, on: string | undefined, { env }: Pick<CliContext, 'env'>): Promise<{ readonly graph: CellGraph; readonly hosts: Hosts }> {
+async function place(graph: CellGraph, on: Placement | undefined, { env }: Pick<CliContext, 'env'>): Promise<{ readonly graph: CellGraph; readonly hosts: Hosts }> {
   const placed = on === undefined ? graph : placedOn(graph, on);
   const hosts = namesElsewhere(placed) ? await loadHosts(graph.root, env) : noHosts;
-  if (on !== undefined && on !== 'local' && !hosts.entries.has(on)) throw unknownHost(on, hosts);
+  if (typeof on === 'string' && on !== 'local' && !hosts.entries.has(on)) throw unknownHost(on, hosts);
   checkPlaces(placed, hosts);
   return { graph: placed, hosts };
 }

@@ -8,15 +8,20 @@ import type { ElsewhereFacts } from '../plan/manifest.ts';
 import { hostsFileName } from './hosts-file.ts';
 import type { HostSettings, Hosts } from './model.ts';
 
-/** The graph with all its cells placed on one host. */
-export function placedOn(graph: CellGraph, on: string): CellGraph {
-  const placed = new Map<CellSettings, CellSettings>();
-  const settingsOf = (settings: CellSettings): CellSettings => {
-    let other = placed.get(settings);
-    if (other === undefined) placed.set(settings, (other = settings.on === on ? settings : { ...settings, on }));
+/** Where cells are to run besides what their stages say: all on one host, or some, by their ids. */
+export type Placement = string | ReadonlyMap<string, string>;
+
+/** The graph with its cells placed there. */
+export function placedOn(graph: CellGraph, where: Placement): CellGraph {
+  const placed = new Map<string, Map<CellSettings, CellSettings>>();
+  const settingsOf = (settings: CellSettings, on: string): CellSettings => {
+    const known = placed.get(on) ?? new Map<CellSettings, CellSettings>();
+    placed.set(on, known);
+    let other = known.get(settings);
+    if (other === undefined) known.set(settings, (other = settings.on === on ? settings : { ...settings, on }));
     return other;
   };
-  return { ...graph, cells: graph.cells.map(cell => ({ ...cell, settings: settingsOf(cell.settings) })) };
+  return { ...graph, cells: graph.cells.map(cell => ({ ...cell, settings: settingsOf(cell.settings, typeof where === 'string' ? where : (where.get(cell.id) ?? cell.settings.on)) })) };
 }
 
 export const namesElsewhere = (graph: CellGraph): boolean => graph.cells.some(cell => cell.settings.on !== 'local');

@@ -25,9 +25,11 @@ export interface RemoteOptions {
   readonly packageRoot: string;
   readonly notice: (text: string) => void;
   readonly signal: AbortSignal;
+  /** Jobs go on when this process is asked to stop. */
+  readonly detach: boolean;
 }
 
-export function openRemotePlaces({ hosts, store, packageRoot, notice, signal }: RemoteOptions): RemotePlaces {
+export function openRemotePlaces({ hosts, store, packageRoot, notice, signal, detach }: RemoteOptions): RemotePlaces {
   const open = new Map<string, { readonly host: Host; readonly executor: Executor }>();
   const place = (name: string): { readonly host: Host; readonly executor: Executor } | null => {
     const known = open.get(name);
@@ -35,7 +37,7 @@ export function openRemotePlaces({ hosts, store, packageRoot, notice, signal }: 
     const settings = hosts.entries.get(name);
     if (settings === undefined) return null;
     const host = openHost(settings, packageRoot, notice);
-    const made = { host, executor: createRemoteExecutor({ host, store, packageRoot }) };
+    const made = { host, executor: createRemoteExecutor({ host, store, packageRoot, detach }) };
     open.set(name, made);
     return made;
   };

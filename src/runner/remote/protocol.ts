@@ -106,6 +106,8 @@ export interface ListedJob {
   readonly token: string;
   readonly state: JobState['state'];
   readonly detail: string;
+  /** It has ended well. */
+  readonly ok: boolean;
   readonly released: boolean;
 }
 

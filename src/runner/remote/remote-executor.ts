@@ -34,6 +34,8 @@ export interface RemoteExecutorOptions {
   readonly store: Store;
   readonly packageRoot: string;
   readonly graceMs?: number;
+  /** Being asked to stop means to follow it no more: the job goes on. */
+  readonly detach?: boolean;
 }
 
 type Control = Parameters<Executor['execute']>[1];
@@ -118,8 +120,8 @@ class RemoteRun {
       // Over the connection's pipe only. A cluster's job asks for them when it starts.
       const secrets = job.slurm === null ? secret : {};
       const { attached, token } = await link.ask<{ attached: boolean; token: string }>('start', { job, secrets, anew: !this.#job.plan.mayAttach });
-      if (attached) this.#control.onNotice?.(`${this.#job.cell.id}: ${host.settings.name} has it from an earlier start; its result is taken`);
-      if (this.#control.signal.aborted) await this.#cancel(link, this.#control.kill.aborted);
+      if (attached) this.#control.onNotice?.(`${host.settings.name} has it from an earlier start; its result is taken`);
+      if (this.#control.signal.aborted && this.#options.detach !== true) await this.#cancel(link, this.#control.kill.aborted);
       const end = await this.#follow(link, job.name, token, descriptors);
       if (end.state === 'lost') {
         await link.ask('release', { name: job.name, token });
@@ -157,6 +159,12 @@ class RemoteRun {
         off();
         reject(error);
       });
+      if (this.#options.detach === true) {
+        this.#on(this.#giveUp.signal, () => {
+          off();
+          reject(new Error('followed no more'));
+        });
+      }
       link.ask('follow', { name, token, ...this.#seen }).catch(reject);
     });
   }
@@ -249,6 +257,12 @@ class RemoteRun {
 
   #listenForStop(): void {
     const { signal, kill } = this.#control;
+    if (this.#options.detach === true) {
+      return this.#on(signal, () => {
+        this.#control.onNotice?.(`it goes on on ${this.#settings.name}: \`pipe attach\` follows it again, \`pipe stop\` stops it`);
+        this.#giveUp.abort();
+      });
+    }
     this.#on(signal, () => this.#stop(false, (this.#options.graceMs ?? 30_000) + confirmMs));
     this.#on(kill, () => this.#stop(true, confirmMs));
   }
@@ -275,6 +289,7 @@ class RemoteRun {
   #outcomeOf(error: unknown): JobOutcome {
     const { name } = this.#settings;
     const text = error instanceof Error ? error.message : String(error);
+    if (this.#options.detach === true && this.#giveUp.signal.aborted) return failed('cancelled', `it goes on on ${name}`);
     if (this.#control.signal.aborted && (this.#giveUp.signal.aborted || error instanceof ConnectionLost)) {
       return failed('cancelled', this.#started ? `${name} did not confirm that it stopped it: it may go on there, and the next run of this cell takes part in it` : 'stopped on request, before it had started');
     }

@@ -95,7 +95,7 @@ export class Leases {
 
   /** All leases of this cache. */
   list(): LeaseHolder[] {
-    return this.#database.prepare<[], LeaseRow>('SELECT * FROM lease ORDER BY acquired_at').all().map(toHolder);
+    return listLeases(this.#database);
   }
 
   /**
@@ -246,6 +246,8 @@ export class Leases {
     this.#timer = null;
   }
 }
+
+export const listLeases = (database: Database): LeaseHolder[] => database.prepare<[], LeaseRow>('SELECT * FROM lease ORDER BY acquired_at').all().map(toHolder);
 
 function toHolder(row: LeaseRow): LeaseHolder {
   return {

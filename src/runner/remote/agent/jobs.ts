@@ -262,7 +262,7 @@ export class Jobs {
       if (job === null) continue;
       const state = (await this.state(name)) ?? ({ state: 'waiting', why: 'its end is not clear yet' } as const);
       const detail = state.state === 'waiting' ? state.why : state.state === 'running' ? `on ${state.node}` : state.state === 'lost' ? state.message : (state.exit.outcome.message ?? 'done');
-      listed.push({ name, cell: job.cell.id, owner: job.owner, ownerText: job.ownerText, token: job.token, state: state.state, detail, released: existsSync(this.paths(name).released) });
+      listed.push({ name, cell: job.cell.id, owner: job.owner, ownerText: job.ownerText, token: job.token, state: state.state, detail, ok: state.state === 'ended' && state.exit.outcome.ok, released: existsSync(this.paths(name).released) });
     }
     return listed;
   }
