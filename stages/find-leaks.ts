@@ -28,7 +28,7 @@ export const stage = defineStage({
   outputs: { dropped: 'file', groups: 'file', clusters: 'file', counts: 'metrics' },
   async run({ params, inputs, outputs, report }) {
     const { readFingerprints } = await import('../src/study/data/fingerprints.ts');
-    const { findLeaks, leakKinds, leftOutFor } = await import('../src/study/data/leaks.ts');
+    const { findLeaks, leakKinds, leftOutFor, writeClusters } = await import('../src/study/data/leaks.ts');
     const { countBy, writeJsonLines } = await import('../src/study/data/pairs.ts');
     const { metricLines } = await import('../src/study/metric-lines.ts');
     const training = await readFingerprints(inputs.training);
@@ -37,7 +37,7 @@ export const stage = defineStage({
     const { leaks, clusters, groups } = findLeaks(training, tests, { ...params, ids: params.ids.map(text => new RegExp(text, 'iu')) });
     await writeJsonLines(outputs.dropped, leaks.map(leftOutFor));
     await writeJsonLines(outputs.groups, [...groups].map(([id, group]) => ({ id, group })));
-    await writeJsonLines(outputs.clusters, clusters.map((rows, cluster) => ({ cluster, rows: rows.map(({ source, id, split, group }) => ({ source, id, split, group })) })));
+    await writeClusters(outputs.clusters, training, tests, params.distance, clusters);
 
     const kinds = countBy(leaks, leak => leak.kind);
     const sources = countBy(leaks, leak => leak.of.source);

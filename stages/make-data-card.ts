@@ -29,6 +29,7 @@ export const stage = defineStage({
     await writeFile(outputs.sheet, await contactSheet(inputs.pairs, card.pairs, { ...params, count: params.images }, signal));
     await writeFile(outputs.counts, metricLines(Object.entries(card.counts).map(([metric, value]) => ({ metric, value }))));
     const { counts } = card;
-    report.note(`${card.name}: ${counts['pairs']} images, ${Object.keys(counts).filter(name => name.startsWith('licence_')).length} licences, ${(counts['tokens_mean'] ?? 0).toFixed(1)} tokens a caption, ${((counts['truncated_at_77'] ?? 0) * 100).toFixed(1)} % beyond 77`);
+    const licences = Object.keys(counts).filter(name => name.startsWith('licence_')).length;
+    report.note(`${card.name}: ${counts['pairs']} images, ${licences} ${licences === 1 ? 'licence' : 'licences'}, ${(counts['tokens_mean'] ?? 0).toFixed(1)} tokens a caption, ${((counts['truncated_at_77'] ?? 0) * 100).toFixed(1)} % beyond 77`);
   },
 });

@@ -46,13 +46,14 @@ export function resolveInputs(stage: StageState, scope: Scope, stages: StageTabl
   return inputs;
 }
 
-/** An input that may be left out is left out where it comes from stages that are not active. */
+/** An input that may be left out is left out where it comes from stages that are not active, or is a param that is null. */
 function resolveInput(name: string, written: Json, pointer: string, optional: boolean, stage: StageState, scope: Scope, stages: StageTable): ResolvedInput | null {
   const list = isList(written) ? written.map((item, index) => ({ item, pointer: childPointer(pointer, index) })) : [{ item: written, pointer }];
   const inactive: string[] = [];
   let chosen: ResolvedInput | null = null;
   let broken = false;
   for (const { item, pointer: at } of list) {
+    if (optional && isNullParam(String(item), scope)) continue;
     const option = resolveOne(name, String(item), at, stage, scope, stages);
     if (!option) broken = true;
     else if (option.kind === 'reference' && option.producer.inactive !== null) inactive.push(option.producer.name);
@@ -65,6 +66,14 @@ function resolveInput(name: string, written: Json, pointer: string, optional: bo
     note(scope, pointer, 'inactive-stage', `input \`${name}\` comes from ${inactive.length > 1 ? 'stages that are' : 'a stage that is'} not active: ${reasons}`, 'give a list, of which the first active one counts, or the same `when:` to this stage');
   }
   return null;
+}
+
+/** Whether a text is one template that names a param without a value. */
+function isNullParam(text: string, scope: Scope): boolean {
+  const [part, ...more] = hasTemplate(text) ? parseTemplate(text).parts.filter(each => each !== '') : [];
+  if (part === undefined || typeof part === 'string' || part.root !== 'params' || more.length > 0) return false;
+  const found = lookUp(scope.params.values, part);
+  return !('message' in found) && found.value === null;
 }
 
 function note(scope: Scope, pointer: string, code: string, message: string, hint: string | null): void {

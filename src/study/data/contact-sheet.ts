@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import { greyToColour } from './decode-image.ts';
+import { modalityOf } from './modality.ts';
 import { imageProblem, isMachineFault, openPairImages } from './pair-images.ts';
 import type { Pair } from './pairs.ts';
 import { drawable, glyphHeight, glyphWidth, isInk } from './pixel-font.ts';
@@ -83,7 +84,7 @@ export async function contactSheet(folder: string, pairs: readonly Pair[], { cou
         wrapText(`does not decode: ${imageProblem(error)}`, letters, 6).forEach((line, row) => write(line, left, top + 8 + row * glyphHeight, red));
       }
       const under = top + tile + 4;
-      const modality = pair.modality === null ? '' : ` ${pair.modality}`;
+      const modality = ` ${pair.modality ?? modalityOf(pair.caption, pair.concepts)}`;
       write(`${drawable(pair.id).slice(0, Math.max(4, letters - modality.length))}${modality}`.slice(0, letters), left, under, faint);
       wrapText(pair.caption, letters, lines).forEach((line, row) => write(line, left, under + (row + 1) * glyphHeight, ink));
     }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { captionStatistics } from '../text/caption-statistics.ts';
+import { inWords, markdownTable, percent } from './markdown.ts';
 import { modalityNames, modalityOf } from './modality.ts';
 import { isMachineFault, openPairImages } from './pair-images.ts';
 import { countBy, readPairs } from './pairs.ts';
@@ -68,30 +69,25 @@ export async function makeDataCard(folder: string, name: string | null): Promise
   return { name: name ?? Object.keys(countBy(pairs, pair => pair.source)).join(', '), about, pairs, leftOut, counts };
 }
 
-const number = (value: number | undefined): string => (value === undefined || Number.isNaN(value) ? '–' : Number.isInteger(value) ? value.toLocaleString('en') : value.toFixed(1));
-const percent = (share: number | undefined): string => (share === undefined ? '–' : `${(100 * share).toFixed(share < 0.01 ? 2 : 1)} %`);
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [`| ${head.join(' | ')} |`, `|${head.map(() => '---').join('|')}|`, ...rows.map(row => `| ${row.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`)].join('\n');
-
 /** The card as Markdown. */
 export function cardText({ name, about, pairs, leftOut, counts }: DataCard, contexts: readonly number[]): string {
-  const shares = (values: Readonly<Record<string, number>>): [string, string, string][] => Object.entries(values).map(([value, count]) => [value, number(count), percent(count / pairs.length)]);
+  const shares = (values: Readonly<Record<string, number>>): [string, string, string][] => Object.entries(values).map(([value, count]) => [value, inWords(count), percent(count / pairs.length)]);
   const said = Object.entries(about).filter(([, value]) => typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean');
   const examples = Object.entries(countBy(leftOut, row => row.kind)).map(([kind, count]) => {
     const example = leftOut.find(row => row.kind === kind);
-    return [kind, number(count), example === undefined ? '' : `${example.id}: ${example.reason}`.slice(0, 160)];
+    return [kind, inWords(count), example === undefined ? '' : `${example.id}: ${example.reason}`.slice(0, 160)];
   });
   const quantiles = ['mean', 'p50', 'p90', 'p99', 'max'];
   return [
     `# Data card: ${name}`,
-    `${number(counts['pairs'])} images with captions in ${number(counts['groups'])} groups; ${splitNames.map(split => `${number(counts[split])} ${split}`).join(', ')}; ${number(counts['left_out'])} left out. Images of ${number(counts['width_p50'])} × ${number(counts['height_p50'])} pixels (middle of ${number(counts['sizes_sampled'])}).`,
+    `${inWords(counts['pairs'])} images with captions in ${inWords(counts['groups'])} groups; ${splitNames.map(split => `${inWords(counts[split])} ${split}`).join(', ')}; ${inWords(counts['left_out'])} left out. Images of ${inWords(counts['width_p50'])} × ${inWords(counts['height_p50'])} pixels (middle of ${inWords(counts['sizes_sampled'])}).`,
     ...(said.length === 0 ? [] : [said.map(([key, value]) => `- ${key}: ${String(value)}`).join('\n')]),
-    '## Modalities', table(['modality', 'images', 'share'], shares(countBy(pairs, pair => pair.modality ?? modalityOf(pair.caption, pair.concepts)))),
-    `${number(counts['modality_by_source'])} by the source's own label, the others by caption and concepts.`,
-    '## Licences', table(['licence', 'images', 'share'], shares(countBy(pairs, pair => pair.licence))),
-    '## Captions', table(['length in', ...quantiles], ['characters', 'words', 'tokens'].map(unit => [unit, ...quantiles.map(quantile => number(counts[`${unit}_${quantile}`]))])),
-    `${number(counts['duplicate_captions'])} captions repeat another; ${number(counts['distinct_tokens'])} distinct tokens.`,
-    table(['context', 'captions truncated', 'tokens kept'], contexts.map(context => [String(context), percent(counts[`truncated_at_${context}`]), percent(counts[`tokens_kept_at_${context}`])])),
-    ...(examples.length === 0 ? [] : ['## Left out', table(['kind', 'rows', 'for example'], examples)]),
+    '## Modalities', markdownTable(['modality', 'images', 'share'], shares(countBy(pairs, pair => pair.modality ?? modalityOf(pair.caption, pair.concepts)))),
+    `${inWords(counts['modality_by_source'])} by the source's own label, the others by caption and concepts.`,
+    '## Licences', markdownTable(['licence', 'images', 'share'], shares(countBy(pairs, pair => pair.licence))),
+    '## Captions', markdownTable(['length in', ...quantiles], ['characters', 'words', 'tokens'].map(unit => [unit, ...quantiles.map(quantile => inWords(counts[`${unit}_${quantile}`]))])),
+    `${inWords(counts['duplicate_captions'])} captions repeat another; ${inWords(counts['distinct_tokens'])} distinct tokens.`,
+    markdownTable(['context', 'captions truncated', 'tokens kept'], contexts.map(context => [String(context), percent(counts[`truncated_at_${context}`]), percent(counts[`tokens_kept_at_${context}`])])),
+    ...(examples.length === 0 ? [] : ['## Left out', markdownTable(['kind', 'rows', 'for example'], examples)]),
   ].join('\n\n') + '\n';
 }

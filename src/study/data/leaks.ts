@@ -1,5 +1,7 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import type { Fingerprint } from './fingerprints.ts';
 import { hashIndex } from './near-duplicates.ts';
+import { countBy } from './pairs.ts';
 import type { LeftOut } from './pairs.ts';
 import { splitNames } from './splits.ts';
 
@@ -140,4 +142,30 @@ export function leftOutFor({ row, kind, distance, of, others }: Leak): LeftOut {
   const where = of.source === row.source ? `of its own ${of.split} split` : `of ${of.source} (${of.split})`;
   const how = kind === 'identical' ? 'the same file as' : kind === 'same id' ? 'names the same image as' : `a near-duplicate (${distance} of 256 bits) of`;
   return { id: row.id, kind: 'leak', reason: `${how} ${of.id} ${where}${others === 0 ? '' : `, and of ${others} more`}` };
+}
+
+/** What was compared, and all rows that show one image: the file `clusters` of `find-leaks`. */
+export interface ClusterFile {
+  readonly distance: number;
+  /** Images by source. */
+  readonly training: Readonly<Record<string, number>>;
+  readonly tests: Readonly<Record<string, number>>;
+  readonly clusters: readonly (readonly { readonly source: string; readonly id: string; readonly split: string; readonly group: string }[])[];
+}
+
+export async function writeClusters(file: string, training: readonly Fingerprint[], tests: readonly Fingerprint[], distance: number, clusters: Leaks['clusters']): Promise<void> {
+  const content: ClusterFile = {
+    distance,
+    training: countBy(training, row => row.source),
+    tests: countBy(tests, row => row.source),
+    clusters: clusters.map(rows => rows.map(({ source, id, split, group }) => ({ source, id, split, group }))),
+  };
+  await writeFile(file, `${JSON.stringify(content, null, 1)}\n`);
+}
+
+/** @throws Error when the file is none that `find-leaks` made */
+export async function readClusters(file: string): Promise<ClusterFile> {
+  const content = JSON.parse(await readFile(file, 'utf8')) as Partial<ClusterFile>;
+  if (typeof content.training !== 'object' || typeof content.tests !== 'object' || !Array.isArray(content.clusters)) throw new Error(`${file} is no list of clusters that find-leaks made`);
+  return content as ClusterFile;
 }

@@ -1,4 +1,6 @@
+import { readJsonLines } from './json-lines.ts';
 import { writeJsonLines } from './pairs.ts';
+import { splitNames } from './splits.ts';
 import type { Split } from './splits.ts';
 
 /** A question about an image: a row of `questions.jsonl`. */
@@ -22,3 +24,14 @@ export interface Question {
 }
 
 export const writeQuestions = (file: string, questions: readonly Question[]): Promise<void> => writeJsonLines(file, questions);
+
+/** @throws JsonLinesError naming the line that is no question */
+export const readQuestions = (file: string): Promise<Question[]> =>
+  readJsonLines(file, row => {
+    const texts = ['id', 'image', 'question', 'answer', 'group', 'language', 'type', 'phrase'];
+    const missing = texts.find(name => typeof row[name] !== 'string');
+    if (missing !== undefined) return `"${missing}" is missing or not text`;
+    if (row['kind'] !== 'open' && row['kind'] !== 'closed') return '"kind" must be open or closed';
+    if (!splitNames.some(split => split === row['split'])) return `"split" must be one of ${splitNames.join(', ')}`;
+    return row['modality'] === null || typeof row['modality'] === 'string' ? { value: row as unknown as Question } : '"modality" must be text or null';
+  });

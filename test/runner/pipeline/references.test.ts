@@ -99,6 +99,12 @@ stages:
     const graph = await load(optional, { set: ['source=roco'] });
     expect(source(graph, graph.cells.at(-1)!.inputs.resume)).toBe('before.model');
   });
+  test('an input that may be left out is, where it is a param without a value; another is a mistake', async () => {
+    const local = `pipeline: p\nparams: { copy: null }\nstages:\n  t: { uses: train, in: { images: ./images, resume: "\${params.copy}" } }\n`;
+    expect(Object.keys((await load(local)).cells[0]!.inputs)).toEqual(['images']);
+    expect((await load(local, { set: ['copy=./model'] })).cells[0]!.inputs.resume).toEqual({ kind: 'path', path: 'model', glob: false });
+    expect(await mistakes(local.replace('images: ./images', 'images: "${params.copy}"'))).toEqual([expect.objectContaining({ code: 'template-in-text' })]);
+  });
   test('a path is always there', async () => {
     const graph = await load(text, { set: ['source=none'] });
     expect(graph.cells.at(-1)!.inputs.pairs).toEqual({ kind: 'path', path: 'local', glob: false });
