@@ -13,6 +13,8 @@ export const stage = defineStage({
     batch: z.int().positive().default(64),
     /** Also the loss at the logit scale that is best on the split `validation`: ranking without over-confidence. */
     calibrate: z.boolean().default(false),
+    /** Captions `as-trained`: reduced or in windows, as when the model was last trained; or `whole`. */
+    read: z.enum(['as-trained', 'whole']).default('as-trained'),
   }),
   inputs: { model: 'folder', images: 'folder', tokens: 'folder' },
   outputs: { metrics: 'metrics', embeddings: 'folder' },
@@ -30,9 +32,12 @@ export const stage = defineStage({
     const { embedder } = await import('../src/study/nn/embed.ts');
     const { floatBytes } = await import('../src/study/nn/float-bytes.ts');
     const { loadModel } = await import('../src/study/nn/model-folder.ts');
-    const { modelSize } = await import('../src/study/nn/model-size.ts');
+    const { attentionPairs, macsPerPair, modelSize, tokensPerPair } = await import('../src/study/nn/model-size.ts');
+    const { textShape, wholeReading } = await import('../src/study/nn/reading.ts');
 
-    const { config, training, weights } = await loadModel(inputs.model);
+    const { config, training, weights, reading = wholeReading } = await loadModel(inputs.model);
+    // Images are always seen whole, as patch dropout is for training alone.
+    const asRead = { text: params.read === 'whole' ? wholeReading.text : reading.text, image: wholeReading.image };
     const images = await openImages(inputs.images);
     try {
       const tokens = await openTokens(inputs.tokens);
@@ -44,7 +49,7 @@ export const stage = defineStage({
       report.platform({ backend: backend.label, threads: backend.threads, device: backend.device });
 
       const started = performance.now();
-      const embed = embedder(backend, config, weights, images, tokens, Math.min(params.batch, rows.length));
+      const embed = embedder(backend, config, weights, images, tokens, Math.min(params.batch, rows.length), asRead);
       const { pool, seed } = params;
       const held = params.calibrate ? rowsOfSplit(images, tokens, 'validation') : [];
       if (params.calibrate && held.length < 2) throw new PairedDataError(`calibration needs pairs in the split "validation"; it has ${held.length}`);
@@ -78,9 +83,12 @@ export const stage = defineStage({
         ...retrievalMetrics(scores),
         { metric: 'parameters', value: size.parameters },
         { metric: 'non_embedding_parameters', value: size.nonEmbedding },
-        { metric: 'macs_per_pair', value: size.macsPerPair },
+        { metric: 'macs_per_pair', value: macsPerPair(config, asRead) },
+        { metric: 'text_tokens', value: tokensPerPair(config, asRead).text },
+        { metric: 'attention_pairs', value: attentionPairs(config, textShape(config, asRead.text).tokens) * textShape(config, asRead.text).sequences },
         { metric: 'flops', value: training.flops },
         { metric: 'pairs_seen', value: training.pairs_seen },
+        ...(training.text_tokens_seen === undefined ? [] : [{ metric: 'text_tokens_seen', value: training.text_tokens_seen }]),
         { metric: 'unique_pairs', value: training.unique_pairs },
         { metric: 'steps', value: training.steps },
         { metric: 'logit_scale', value: logitScale },

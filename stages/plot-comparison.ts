@@ -8,6 +8,8 @@ export const stage = defineStage({
     /** The axis whose values are the bars, and the one that is the reference. */
     axis: z.string(),
     reference: z.union([z.string(), z.number()]),
+    /** A second axis, whose values are bars side by side, each compared within itself; null for none. */
+    by: z.string().nullable().default(null),
     metric: z.string().default('recall_at_10'),
     better: z.enum(['higher', 'lower']).default('higher'),
     title: z.string(),
@@ -25,21 +27,35 @@ export const stage = defineStage({
     const { comparisonAnswer } = await import('../src/study/eval/comparison-answer.ts');
 
     const rows = await Promise.all(
-      inputs.comparisons.flatMap(({ point, path }) => (path === null ? [] : [{ name: String(point[params.axis]), path }])).map(async ({ name, path }) => {
+      inputs.comparisons.flatMap(({ point, path }) => (path === null ? [] : [{ point, path }])).map(async ({ point, path }) => {
         const metrics = await readMetrics(path);
         const of = (suffix: string): number => metrics.get(`${params.metric}${suffix}`) ?? NaN;
-        return { name, mean: of(''), low: of('_low'), high: of('_high'), difference: of('_difference'), p: of('_p') };
+        const [name, group] = [String(point[params.axis]), params.by === null ? '' : String(point[params.by])];
+        return { name, group, mean: of(''), low: of('_low'), high: of('_high'), difference: of('_difference'), p: of('_p') };
       }),
     );
+    const names = [...new Set(rows.map(({ name }) => name))];
+    const groups = [...new Set(rows.map(({ group }) => group))];
+    const { reference, better, subject, alpha, metric, label } = params;
+    const titled = (group: string): string => (params.by === null ? label : `${label}, ${params.by} ${group}`);
     const plot = barChart({
       title: params.title,
-      categories: rows.map(({ name }) => name),
+      categories: names,
       x: params.axis,
-      y: { label: params.label },
-      series: [{ name: params.label, values: rows.map(({ mean }) => mean), low: rows.map(({ low }) => low), high: rows.map(({ high }) => high) }],
+      y: { label },
+      width: Math.max(760, 64 * names.length),
+      series: groups.map((group) => {
+        const found = names.map((name) => rows.find((row) => row.name === name && row.group === group));
+        const values = (of: 'mean' | 'low' | 'high'): number[] => found.map((row) => row?.[of] ?? NaN);
+        return { name: titled(group), values: values('mean'), low: values('low'), high: values('high') };
+      }),
     });
-    const { reference, better, subject, alpha, metric } = params;
-    const answer = comparisonAnswer(rows, { reference: String(reference), better, subject, alpha, metric });
+    const options = { reference: String(reference), better, subject, alpha, metric };
+    const said = groups.map((group) => {
+      const text = comparisonAnswer(rows.filter((row) => row.group === group), options);
+      return groups.length === 1 ? text : `With ${params.by} ${group}: ${text}`;
+    });
+    const answer = said.join('\n');
     await writeFile(outputs.plot, plot);
     await writeFile(outputs.answer, `${answer}\n`);
     report.note(answer);

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { defineStage } from '../src/stage.ts';
+import type { ReducibleTokens } from '../src/study/text/reducible.ts';
 
 export const stage = defineStage({
   summary: "Cut captions into CLIP's tokens, in CLIP's vocabulary or one remapped to the training captions.",
@@ -13,6 +14,10 @@ export const stage = defineStage({
     minimum: z.int().min(1).default(2),
     /** `truncate` keeps the first tokens and puts the end token at the last place; `refuse` fails by id. */
     overlong: z.enum(['truncate', 'refuse']).default('truncate'),
+    /** Also write what reducers of captions need: words, their classes and frequencies, sentences, and the first characters' tokens. */
+    reducible: z.boolean().default(false),
+    /** Characters that the way `chars77` keeps. */
+    characters: z.int().min(1).default(77),
   }),
   inputs: { captions: 'file' },
   outputs: { tokens: 'folder', lengths: 'metrics' },
@@ -21,6 +26,7 @@ export const stage = defineStage({
     const { readCaptions } = await import('../src/study/text/captions.ts');
     const { tokenize } = await import('../src/study/text/tokenizer.ts');
     const { clipTokens, mapTokens, remapVocabulary } = await import('../src/study/text/remap.ts');
+    const { describeTokens, reducibleTokens, wordFrequencies } = await import('../src/study/text/reducible.ts');
     const { tokenRows } = await import('../src/study/text/rows.ts');
     const { tokenStatistics } = await import('../src/study/text/statistics.ts');
     const { writeTokens } = await import('../src/study/text/token-file.ts');
@@ -41,10 +47,27 @@ export const stage = defineStage({
       throw new Error('No caption belongs to the split "train", which a remapped vocabulary is made from; use vocabulary: clip.');
     }
     const vocabulary = params.vocabulary === 'clip' ? clipTokens : remapVocabulary(train, params.vocabulary, params.minimum);
-    const mapped = ids.map(mapTokens(vocabulary));
+    const map = mapTokens(vocabulary);
+    const mapped = ids.map(map);
     const names = captions.map(({ id }) => id);
     const rows = tokenRows(mapped, vocabulary, params.context, params.overlong, names);
-    await writeTokens(outputs.tokens, rows, vocabulary, params.context);
+    const reducible = (): ReducibleTokens => {
+      const described = captions.map(({ caption }, row) => {
+        if (row % 1024 === 0) {
+          signal.throwIfAborted();
+          report.progress(row / captions.length, { step: row, total: captions.length, unit: 'captions' });
+        }
+        return describeTokens(caption);
+      });
+      const frequencies = wordFrequencies(described.filter((_, row) => captions[row]?.split === 'train'));
+      const first = captions.map(({ caption }) => map(tokenize([...caption].slice(0, params.characters).join(''))));
+      const context = Math.max(3, ...first.map(({ length }) => length + 2));
+      return {
+        ...reducibleTokens(described, frequencies, rows, params.context),
+        first: { ...tokenRows(first, vocabulary, context), characters: params.characters, context },
+      };
+    };
+    await writeTokens(outputs.tokens, rows, vocabulary, params.context, params.reducible ? reducible() : undefined);
 
     const splits = [...new Set(captions.map(({ split }) => split))].sort();
     const count = (tokens: readonly ArrayLike<number>[]): number[] => tokens.map(({ length }) => length);

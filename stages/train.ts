@@ -2,11 +2,13 @@ import { writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { defineStage } from '../src/stage.ts';
 import { schedules } from '../src/study/nn/schedule.ts';
-import { type ModelConfig, modelConfig, ModelConfigError } from '../src/study/nn/model-config.ts';
-import { towerVariants, variantConfig } from '../src/study/nn/tower-variants.ts';
+import { type Masking, maskingOf } from '../src/study/nn/masking.ts';
+import { type ModelConfig, modelConfig, ModelConfigError, type ModelInput, type SizeOptions } from '../src/study/nn/model-config.ts';
+import { checkReading, wholeReading } from '../src/study/nn/reading.ts';
+import { type TowerVariant, towerVariants, variantConfig } from '../src/study/nn/tower-variants.ts';
 
 /** What is wrong with a configuration, known before anything has run; null if nothing is. */
-function problemOf(build: () => ModelConfig): string | null {
+function problemOf(build: () => unknown): string | null {
   try {
     build();
     return null;
@@ -14,6 +16,32 @@ function problemOf(build: () => ModelConfig): string | null {
     if (error instanceof ModelConfigError) return `${error.message}: ${error.hint}`;
     throw error;
   }
+}
+
+interface SizeParams {
+  readonly size: string;
+  readonly sharing: TowerVariant;
+  readonly masking: string;
+  readonly tokens: number | null;
+  readonly seed: number;
+  readonly patch: number | null;
+  readonly headWidth: number | null;
+  readonly input: { readonly resolution: number; readonly context: number; readonly vocabulary: number | 'clip' } | null;
+}
+
+/** What the params say of the input, under what the data have where these are known. */
+function optionsOf({ input, patch, headWidth }: SizeParams, data: Partial<ModelInput> = {}): Omit<SizeOptions, 'sharing'> {
+  const said = Object.fromEntries(Object.entries(input ?? {}).map(([name, value]) => [name, value === 'clip' ? 49408 : value]));
+  return { input: { ...said, ...data, ...(patch === null ? {} : { patch }) }, ...(headWidth === null ? {} : { headWidth }) };
+}
+
+/** The model of the params. @throws ModelConfigError where it cannot be built. */
+function maskedConfig(params: SizeParams, data: Partial<ModelInput> = {}): { config: ModelConfig; masking: Masking } {
+  const masking = maskingOf(params.masking, params.tokens, params.seed);
+  const { attention, rotary } = masking;
+  const config = variantConfig(params.size, params.sharing, { ...optionsOf(params, data), attention, rotary });
+  checkReading(config, masking.reading);
+  return { config, masking };
 }
 
 export const stage = defineStage({
@@ -26,12 +54,30 @@ export const stage = defineStage({
         if (message !== null) context.addIssue({ code: 'custom', message });
       }),
       /** The budget, exactly one: FLOP at 6·MAC a pair, pairs, or passes over the training pairs. */
-      flops: z.number().positive().optional(),
-      pairs: z.number().positive().optional(),
-      epochs: z.number().positive().optional(),
+      flops: z.number().positive().nullable().optional(),
+      pairs: z.number().positive().nullable().optional(),
+      epochs: z.number().positive().nullable().optional(),
+      /** Which budget counts, where a pipeline gives two to choose from. */
+      matched: z.enum(['flops', 'pairs']).nullable().default(null),
       seed: z.int().default(1),
       /** What the towers share (`blocks`, `all`, `attention`), or a dual control of the same cost. */
       sharing: z.enum(towerVariants).default('dual'),
+      /**
+       * How captions and images are fitted into less: what is read (`truncate`, `chars77`, `random`, `block`, `syntax`, `frequency`,
+       * `sentences`, `chunks`, `image-random-50` …), which pairs of tokens the text tower's attention allows (`causal`,
+       * `bidirectional`, `window-16`, `bigbird-8-3-1` …), `rotary` positions, and whether training ends with everything read
+       * (`tuned`, `stretched`); several are joined by `+`.
+       */
+      masking: z.string().default('full'),
+      /** Budget of tokens a caption, start and end included, for ways of reading that have one. */
+      tokens: z.int().nullable().default(null),
+      /** Share of the steps that reads everything, with `tuned`. */
+      tuning: z.number().gt(0).lt(1).default(0.1),
+      /** What the data will have; where it is said, the model is checked against it before anything runs. */
+      input: z
+        .strictObject({ resolution: z.int(), context: z.int(), vocabulary: z.union([z.int(), z.literal('clip')]) })
+        .nullable()
+        .default(null),
       /** Pixels of a patch's side; default 8, or the preset's own. */
       patch: z.int().positive().nullable().default(null),
       /** Width of an attention head; a narrower model has one head. */
@@ -87,12 +133,26 @@ export const stage = defineStage({
       /** Seconds between two checkpoints, where the pipeline asks for them. */
       checkpointEvery: z.number().positive().default(60),
     })
-    .refine(({ flops, pairs, epochs }) => [flops, pairs, epochs].filter((budget) => budget !== undefined).length === 1, {
+    .refine((params) => params.matched !== null || [params.flops, params.pairs, params.epochs].filter((budget) => typeof budget === 'number').length === 1, {
       message: 'give exactly one of flops, pairs and epochs',
     })
-    .superRefine(({ size, sharing }, context) => {
-      const message = problemOf(() => variantConfig(size, sharing));
-      if (message !== null && problemOf(() => modelConfig(size)) === null) context.addIssue({ code: 'custom', path: ['sharing'], message });
+    .refine((params) => params.matched === null || typeof params[params.matched] === 'number', {
+      path: ['matched'],
+      message: 'the budget that is to count is not given',
+    })
+    .superRefine((params, context) => {
+      const { size, sharing, masking, tokens, seed, input } = params;
+      if (problemOf(() => modelConfig(size)) !== null) return;
+      const report = (path: string, message: string | null): boolean => {
+        if (message !== null) context.addIssue({ code: 'custom', path: [path], message });
+        return message !== null;
+      };
+      if (report('sharing', problemOf(() => variantConfig(size, sharing)))) return;
+      const options = optionsOf(params);
+      if (input !== null && report('input', problemOf(() => variantConfig(size, sharing, options)))) return;
+      const needsTokens = tokens === null && problemOf(() => maskingOf(masking, 16, seed)) === null;
+      if (report(needsTokens ? 'tokens' : 'masking', problemOf(() => maskingOf(masking, tokens, seed)))) return;
+      if (input !== null) report('masking', problemOf(() => maskedConfig(params)));
     })
     .superRefine(({ batch, accumulate, chunk }, context) => {
       const part = batch / accumulate;
@@ -117,31 +177,26 @@ export const stage = defineStage({
     const { metricLines } = await import('../src/study/metric-lines.ts');
     const { openImages } = await import('../src/study/data/image-shards.ts');
     const { openTokens } = await import('../src/study/text/token-file.ts');
-    const { defaultLearningRate, stepsFor } = await import('../src/study/nn/budget.ts');
+    const { defaultLearningRate, flopsPerPair, stepsFor } = await import('../src/study/nn/budget.ts');
     const { openBackend } = await import('../src/study/nn/choose-backend.ts');
     const { drawRows, PairedDataError, rowsOfSplit } = await import('../src/study/nn/data.ts');
     const { startingWeights } = await import('../src/study/nn/layouts/foreign-weights.ts');
     const { saveModel } = await import('../src/study/nn/model-folder.ts');
-    const { flopsPerMac, modelSize } = await import('../src/study/nn/model-size.ts');
+    const { flopsPerMac, macsPerPair, modelSize, tokensPerPair } = await import('../src/study/nn/model-size.ts');
     const { train } = await import('../src/study/nn/training.ts');
 
     const { batch, seed, size } = params;
     const images = await openImages(inputs.images);
     try {
       const tokens = await openTokens(inputs.tokens);
-      const config = variantConfig(size, params.sharing, {
-        input: {
-          resolution: images.resolution,
-          context: tokens.context,
-          vocabulary: tokens.vocabulary,
-          ...(params.patch === null ? {} : { patch: params.patch }),
-        },
-        ...(params.headWidth === null ? {} : { headWidth: params.headWidth }),
-      });
+      const { config, masking } = maskedConfig(params, { resolution: images.resolution, context: tokens.context, vocabulary: tokens.vocabulary });
       const all = rowsOfSplit(images, tokens, 'train');
       const rows = params.unique === null ? all : drawRows(all, params.unique, seed, 'unique');
       if (rows.length < batch) throw new PairedDataError(`${rows.length} training pairs do not fill a batch of ${batch}`);
-      const steps = stepsFor(params, config, batch, rows.length);
+      const perPair = flopsPerPair(config, masking.reading, masking.tuned ? params.tuning : 0);
+      const budget = params.matched === null ? params : { [params.matched]: params[params.matched] };
+      const steps = stepsFor(budget, config, batch, rows.length, perPair);
+      const tunedSteps = masking.tuned ? Math.max(1, Math.round(params.tuning * steps)) : 0;
       const learningRate = params.learningRate ?? defaultLearningRate(config);
       const validation = drawRows(rowsOfSplit(images, tokens, 'validation'), params.validationPool, 'validation');
       const counts = modelSize(config);
@@ -183,6 +238,8 @@ export const stage = defineStage({
             xla: params.xla,
           },
           augment: params.augment,
+          reading: masking.reading,
+          ...(masking.tuned ? { wholeFrom: steps - tunedSteps + 1, stretch: masking.stretched } : {}),
           evaluateEvery: params.evaluateEvery ?? Math.max(1, Math.ceil(steps / 10)),
           keep: params.keep,
         },
@@ -204,12 +261,14 @@ export const stage = defineStage({
         batch,
         pairs_seen: pairsSeen,
         unique_pairs: Math.min(pairsSeen, rows.length),
-        flops: flopsPerMac * counts.macsPerPair * pairsSeen,
+        flops: flopsPerMac * batch * ((steps - tunedSteps) * macsPerPair(config, masking.reading) + tunedSteps * macsPerPair(config)),
+        text_tokens_seen: batch * ((steps - tunedSteps) * tokensPerPair(config, masking.reading).text + tunedSteps * tokensPerPair(config).text),
         learning_rate: learningRate,
         weight_decay: params.weightDecay,
         seed,
       };
-      await saveModel(outputs.model, { config, training, weights: result.weights });
+      const reading = masking.tuned ? wholeReading : masking.reading;
+      await saveModel(outputs.model, { config, training, weights: result.weights, ...(reading.text.kind === 'whole' && reading.image.kind === 'whole' ? {} : { reading }) });
       await writeFile(outputs.metrics, metricLines(result.rows));
       const last = (metric: string): number | undefined => result.rows.findLast((row) => row.metric === metric)?.value;
       const validated = last('validation_loss');

@@ -92,7 +92,7 @@ describe.skipIf(skipWithoutPython)('against PyTorch (needs PIPE_TEST_PYTHON)', (
         const tape = new Tape(kernels);
         const watched = new Map(parameters.map((parameter) => [parameter.name, tape.watch(access.read(parameter.name))]));
         const weight = (key: string): Tensor => watched.get(key)!;
-        const image = embedImages(tape, weight, config, given['patches']!, batch);
+        const image = embedImages(tape, weight, config, { patches: given['patches']! }, batch);
         const text = embedTexts(tape, weight, config, { ids: given['ids']!, ends: given['ends']! }, batch);
         const loss = contrastiveLoss(tape, image, text, weight('logit_scale'));
         const gradients = tape.gradients(loss, kernels.constant(Float32Array.of(1), []), watched);

@@ -1,22 +1,26 @@
 import type { Command } from 'commander';
 import { elements } from '../nn/kernels.ts';
 import type { ModelInput } from '../nn/model-config.ts';
-import { flopsPerMac, imageMacs, modelSize, textMacs, tokensPerPair } from '../nn/model-size.ts';
+import { maskingNames, maskingOf } from '../nn/masking.ts';
+import { flopsPerMac, imageMacs, macsPerPair, modelSize, textMacs, tokensPerPair } from '../nn/model-size.ts';
+import { checkReading } from '../nn/reading.ts';
 import { parametersOf } from '../nn/parameters.ts';
 import { type TowerVariant, towerVariants, variantConfig } from '../nn/tower-variants.ts';
 import type { CommandContext, StudyCommand } from './command.ts';
 import { columns, CommandError } from './command.ts';
 
-type ModelOptions = Partial<ModelInput> & { readonly sharing?: TowerVariant };
+type ModelOptions = Partial<ModelInput> & { readonly sharing?: TowerVariant; readonly masking?: string; readonly tokens?: number };
 
 /** `pipe model NAME`: parameters by part, tokens, and multiply-accumulates of a pair. */
-export function describeModel(context: CommandContext, name: string, { sharing = 'dual', ...input }: ModelOptions): void {
-  const config = variantConfig(name, sharing, { input });
-  const size = modelSize(config);
+export function describeModel(context: CommandContext, name: string, { sharing = 'dual', masking = 'full', tokens: budget, ...input }: ModelOptions): void {
+  const { reading, attention, rotary } = maskingOf(masking, budget ?? null);
+  const config = variantConfig(name, sharing, { input, attention, rotary });
+  checkReading(config, reading);
+  const size = { ...modelSize(config), macsPerPair: macsPerPair(config, reading) };
   const parts = new Map<string, number>();
   for (const { part, shape } of parametersOf(config)) parts.set(part, (parts.get(part) ?? 0) + elements(shape));
-  const tokens = tokensPerPair(config);
-  const macs = { image: imageMacs(config), text: textMacs(config) };
+  const tokens = tokensPerPair(config, reading);
+  const macs = { image: imageMacs(config, reading), text: textMacs(config, reading) };
   if (context.json) {
     context.write(`${JSON.stringify({ config, ...size, parts: Object.fromEntries(parts), tokens, macs })}\n`);
     return;
@@ -70,6 +74,8 @@ export const modelCommand: StudyCommand = {
       .option('--context <tokens>', 'of captions', whole('--context'))
       .option('--vocabulary <ids>', 'of captions', whole('--vocabulary'))
       .option('--sharing <variant>', `what the towers share: ${towerVariants.join(', ')}`, variant)
+      .option('--masking <ways>', `what is read and what attention allows: ${maskingNames.join(', ')}; joined by +`)
+      .option('--tokens <tokens>', 'budget of ways of reading captions that have one', whole('--tokens'))
       .action((name: string, options: ModelOptions) => describeModel(context, name, options));
   },
 };

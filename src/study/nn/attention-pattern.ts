@@ -1,7 +1,12 @@
 /** Which keys a query sees: the sparse attention patterns of the study, each from its definition. */
 import { randomOf } from '../data/random.ts';
 
-export type AttentionPattern =
+export type AttentionPattern = Pattern & {
+  /** False: the token that is read sees no more than any other, where it is the first one. */
+  readonly global?: boolean;
+};
+
+type Pattern =
   /** All. */
   | { readonly kind: 'bidirectional' }
   /** j ≤ i. */
@@ -20,6 +25,9 @@ export type AttentionPattern =
   | { readonly kind: 'strided'; readonly width: number; readonly stride: number }
   /** Of the same block only: ⌊i / size⌋ = ⌊j / size⌋. */
   | { readonly kind: 'block'; readonly size: number };
+
+/** Under sparse patterns a text is read at its start token, which can be global at a fixed place; else at its end, as in CLIP. */
+export const pooledAtStart = ({ kind }: AttentionPattern): boolean => kind !== 'causal' && kind !== 'prefix' && kind !== 'bidirectional';
 
 /** A pattern over a number of tokens. */
 export interface AttentionMask {
@@ -105,7 +113,7 @@ function bigBirdBlocks(pattern: AttentionPattern & { kind: 'bigbird' }, tokens: 
 
 function checkPattern(pattern: AttentionPattern, tokens: number): void {
   for (const [name, value] of Object.entries(pattern)) {
-    if (name === 'kind' || name === 'seed') continue;
+    if (name === 'kind' || name === 'seed' || name === 'global') continue;
     const least = name === 'randomBlocks' ? 0 : 1;
     if (!Number.isInteger(value) || Number(value) < least) {
       throw new AttentionPatternError(`the attention pattern ${pattern.kind} has ${name} ${String(value)}`, `${name} must be a whole number from ${least}`);

@@ -1,4 +1,9 @@
 import { randomOf } from '../data/random.ts';
+import type { ReducibleTokens } from '../text/reducible.ts';
+import { isRandom } from '../text/reduce.ts';
+import { pooledAtStart } from './attention-pattern.ts';
+import { partsOfBatch, patchesRead, placesRead, readCaption, textShape, wholeReading } from './reading.ts';
+import type { Reading } from './reading.ts';
 import type { Random } from '../data/random.ts';
 import { augmentImages } from './augment.ts';
 import type { Augment } from './augment.ts';
@@ -23,6 +28,8 @@ export interface TokenSource {
   readonly vocabulary: number;
   readonly ids: Int32Array;
   readonly lengths: Uint16Array;
+  /** What reducers need, where there is any. */
+  readonly reducible?: ReducibleTokens;
 }
 
 /** 0 … count-1 in random order (Fisher and Yates). */
@@ -57,34 +64,107 @@ export function batchOrder(rows: ArrayLike<number>, batch: number, seed: number)
   };
 }
 
+/** What a batch draws: how its images are augmented, and which parts of its pairs are read. */
+export interface BatchDraws {
+  readonly augment?: { readonly settings: Augment; readonly random: Random };
+  /** For readings that draw, by row. */
+  readonly random?: (row: number) => Random;
+}
+
 /** Fills one batch after another into the same arrays; what it gave before is overwritten. */
 export function batchBuilder(
   config: ModelConfig,
   images: ImageSource,
   tokens: TokenSource,
   batch: number,
-): (rows: ArrayLike<number>, augment?: { readonly settings: Augment; readonly random: Random }) => Batch {
+  reading: Reading = wholeReading,
+): (rows: ArrayLike<number>, draws?: BatchDraws) => Batch {
   const { resolution, patch } = config.image;
-  const { context } = config.text;
+  const shape = textShape(config, reading.text);
+  const sequences = batch * shape.sequences;
+  const read = patchesRead(config, reading.image);
+  const size = 3 * patch ** 2;
+  const parts = partsOfBatch(config, reading);
+  const atStart = config.text.attention !== undefined && pooledAtStart(config.text.attention);
   const pixels = new Uint8Array(batch * resolution * resolution * 3);
+  const all = parts.places ? new Float32Array(pixels.length) : null;
   const result = {
-    patches: new Float32Array(pixels.length),
-    ids: new Int32Array(batch * context),
-    ends: new Int32Array(batch),
+    patches: new Float32Array(batch * read * size),
+    ids: new Int32Array(sequences * shape.tokens),
+    ends: new Int32Array(sequences),
+    ...(parts.places ? { places: new Int32Array(batch * read) } : {}),
+    ...(parts.padding ? { padding: new Float32Array(sequences * shape.tokens) } : {}),
+    ...(parts.shares ? { shares: new Float32Array(sequences) } : {}),
   };
   const tables = normalisationTables(images);
-  return (rows, augment) => {
-    if (rows.length !== batch) throw new RangeError(`a batch of ${rows.length} rows where ${batch} are expected`);
+  const fixed = (row: number): Random => randomOf('reading', row);
+
+  const unused = randomOf('unused');
+  const fillImages = (rows: ArrayLike<number>, { augment, random = fixed }: BatchDraws): void => {
     images.read(rows, pixels);
     const seen = augment === undefined ? pixels : augmentImages(pixels, batch, resolution, augment.settings, augment.random);
-    patchify(seen, batch, resolution, patch, tables, result.patches);
-    for (let index = 0; index < batch; index++) {
-      const row = rows[index]!;
-      result.ids.set(tokens.ids.subarray(row * context, (row + 1) * context), index * context);
-      result.ends[index] = index * context + tokens.lengths[row]! - 1;
+    if (reading.image.kind === 'resize') {
+      patchify(halved(seen, batch, resolution), batch, resolution / 2, patch, tables, result.patches);
+      return;
     }
+    patchify(seen, batch, resolution, patch, tables, all ?? result.patches);
+    if (all === null) return;
+    const count = all.length / batch / size;
+    for (let image = 0; image < batch; image++) {
+      placesRead(config, reading.image, random(rows[image]!))!.forEach((place, index) => {
+        const from = (image * count + place) * size;
+        result.patches.set(all.subarray(from, from + size), (image * read + index) * size);
+        result.places![image * read + index] = place + 1;
+      });
+    }
+  };
+  const drawing = reading.text.kind === 'reduced' && isRandom(reading.text.reducer);
+  const fillTexts = (rows: ArrayLike<number>, { random = fixed }: BatchDraws): void => {
+    const draws = drawing ? random : (): Random => unused;
+    result.ids.fill(0);
+    result.padding?.fill(-1e9);
+    result.shares?.fill(0);
+    for (let index = 0; index < batch; index++) {
+      let filled = 0;
+      readCaption(tokens, rows[index]!, reading.text, shape.tokens, draws(rows[index]!), (sequence, own) => {
+        const at = index * shape.sequences + sequence;
+        result.ids.set(own, at * shape.tokens);
+        result.ends[at] = at * shape.tokens + (atStart ? 0 : own.length - 1);
+        result.padding?.fill(0, at * shape.tokens, at * shape.tokens + own.length);
+        filled++;
+      });
+      const from = index * shape.sequences;
+      result.shares?.fill(1 / filled, from, from + filled);
+      for (let sequence = filled; sequence < shape.sequences; sequence++) {
+        // Nothing is read of an empty window, but attention must see something.
+        result.ends[from + sequence] = (from + sequence) * shape.tokens;
+        result.padding?.fill(0, (from + sequence) * shape.tokens, (from + sequence) * shape.tokens + 1);
+      }
+    }
+  };
+  return (rows, draws = {}) => {
+    if (rows.length !== batch) throw new RangeError(`a batch of ${rows.length} rows where ${batch} are expected`);
+    fillImages(rows, draws);
+    fillTexts(rows, draws);
     return result;
   };
+}
+
+/** Bytes `[batch, resolution, resolution, 3]` at half the resolution: means of 2 × 2, rounded. */
+function halved(pixels: Uint8Array, batch: number, resolution: number): Uint8Array {
+  const half = resolution / 2;
+  const out = new Uint8Array(batch * half * half * 3);
+  let to = 0;
+  for (let row = 0; row < batch * half; row++) {
+    for (let column = 0; column < half; column++) {
+      for (let channel = 0; channel < 3; channel++) {
+        const from = (2 * row * resolution + 2 * column) * 3 + channel;
+        const below = from + resolution * 3;
+        out[to++] = (pixels[from]! + pixels[from + 3]! + pixels[below]! + pixels[below + 3]! + 2) >> 2;
+      }
+    }
+  }
+  return out;
 }
 
 /** (value / 255 - mean) / std of each byte, by channel. */

@@ -1,12 +1,13 @@
 import type { ModelConfig } from './model-config.ts';
-import { flopsPerMac, modelSize } from './model-size.ts';
+import { flopsPerMac, macsPerPair } from './model-size.ts';
+import { type Reading, wholeReading } from './reading.ts';
 
 /** How long to train: exactly one of these. */
 export interface Budget {
   /** FLOP, counted as 6 · MAC for each pair. */
-  readonly flops?: number | undefined;
-  readonly pairs?: number | undefined;
-  readonly epochs?: number | undefined;
+  readonly flops?: number | null | undefined;
+  readonly pairs?: number | null | undefined;
+  readonly epochs?: number | null | undefined;
 }
 
 /** A budget that cannot be spent as asked. */
@@ -21,10 +22,16 @@ export class BudgetError extends Error {
   }
 }
 
-/** Whole steps of `batch` pairs that come nearest to the budget. @throws BudgetError when it does not reach for one. */
-export function stepsFor(budget: Budget, config: ModelConfig, batch: number, uniquePairs: number): number {
-  const perPair = flopsPerMac * modelSize(config).macsPerPair;
-  const pairs = budget.flops !== undefined ? budget.flops / perPair : (budget.pairs ?? (budget.epochs ?? 0) * uniquePairs);
+/** FLOP of training on one pair, counted as 6 · MAC, where the share `whole` of the steps reads everything. */
+export const flopsPerPair = (config: ModelConfig, reading: Reading = wholeReading, whole = 0): number =>
+  flopsPerMac * ((1 - whole) * macsPerPair(config, reading) + whole * macsPerPair(config));
+
+/**
+ * Whole steps of `batch` pairs that come nearest to the budget; `perPair` are the FLOP of one.
+ * @throws BudgetError when it does not reach for one.
+ */
+export function stepsFor(budget: Budget, config: ModelConfig, batch: number, uniquePairs: number, perPair = flopsPerPair(config)): number {
+  const pairs = typeof budget.flops === 'number' ? budget.flops / perPair : (budget.pairs ?? (budget.epochs ?? 0) * uniquePairs);
   const steps = Math.round(pairs / batch);
   if (steps < 1) {
     throw new BudgetError(

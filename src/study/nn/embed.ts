@@ -4,6 +4,8 @@ import { batchBuilder } from './batches.ts';
 import type { ImageSource, TokenSource } from './batches.ts';
 import type { ModelConfig } from './model-config.ts';
 import type { Weights } from './parameters.ts';
+import { wholeReading } from './reading.ts';
+import type { Reading } from './reading.ts';
 import { embedStep } from './train-step.ts';
 
 /** Embeddings at unit length, row by row: `[count, width]` each. */
@@ -33,9 +35,10 @@ export function embedder(
   images: ImageSource,
   tokens: TokenSource,
   batch: number,
+  reading: Reading = wholeReading,
 ): Embedder {
-  const step = embedStep(backend, config, batch, weights);
-  const build = batchBuilder(config, images, tokens, batch);
+  const step = embedStep(backend, config, batch, weights, reading);
+  const build = batchBuilder(config, images, tokens, batch, reading);
   return {
     async embed(rows, watch) {
       const width = config.embedding;

@@ -1,3 +1,5 @@
+import { attentionMask, AttentionPatternError, type AttentionPattern, pooledAtStart, reachesAll } from './attention-pattern.ts';
+
 /** A tower's size. The heads share the width equally; the MLP is four times as wide. */
 export interface TowerSize {
   readonly width: number;
@@ -19,7 +21,14 @@ export interface ModelConfig {
   /** Left out: `dual`. */
   readonly sharing?: Sharing;
   readonly image: TowerSize & { readonly resolution: number; readonly patch: number };
-  readonly text: TowerSize & { readonly context: number; readonly vocabulary: number };
+  readonly text: TowerSize & {
+    readonly context: number;
+    readonly vocabulary: number;
+    /** Which tokens see which; left out: causal, as in CLIP. */
+    readonly attention?: AttentionPattern;
+    /** How tokens know their place; left out: by a learned table, as in CLIP. `rotary` turns queries and keys (Su et al., 2021). */
+    readonly positions?: 'rotary';
+  };
   /** Length of the embeddings that both towers project to. */
   readonly embedding: number;
 }
@@ -91,6 +100,9 @@ export interface SizeOptions {
   /** Width of a head: 32 (the default of sizes such as `d64l3`) or 64. */
   readonly headWidth?: number;
   readonly sharing?: Sharing;
+  /** Of the text tower; left out: causal. */
+  readonly attention?: AttentionPattern | undefined;
+  readonly rotary?: boolean;
 }
 
 /**
@@ -114,7 +126,7 @@ export function modelConfig(name: string, options: SizeOptions = {}): ModelConfi
   return checked({
     name,
     image: { width, layers, heads, resolution: input.resolution, patch: input.patch },
-    text: { width, layers, heads, context: input.context, vocabulary: input.vocabulary },
+    text: { width, layers, heads, context: input.context, vocabulary: input.vocabulary, ...textOf(options) },
     embedding: width,
     ...sharingOf(options),
   });
@@ -122,6 +134,12 @@ export function modelConfig(name: string, options: SizeOptions = {}): ModelConfi
 
 /** `dual` is left out, so that a configuration without sharing is written as it always was. */
 const sharingOf = ({ sharing }: SizeOptions): { sharing?: Sharing } => (sharing === undefined || sharing === 'dual' ? {} : { sharing });
+
+/** What is as in CLIP is left out, for the same reason. */
+const textOf = ({ attention, rotary = false }: SizeOptions): Partial<ModelConfig['text']> => ({
+  ...(attention === undefined || attention.kind === 'causal' ? {} : { attention }),
+  ...(rotary ? { positions: 'rotary' as const } : {}),
+});
 
 function fromPreset(name: string, [imageWidth, textWidth, layers, headWidth, input]: Row, options: SizeOptions): ModelConfig {
   for (const [key, value] of Object.entries(options.input ?? {})) {
@@ -139,7 +157,7 @@ function fromPreset(name: string, [imageWidth, textWidth, layers, headWidth, inp
   return checked({
     name,
     image: { width: imageWidth, layers, heads: headsOf(imageWidth, size), resolution: input.resolution, patch: input.patch },
-    text: { width: textWidth, layers, heads: headsOf(textWidth, size), context: input.context, vocabulary: input.vocabulary },
+    text: { width: textWidth, layers, heads: headsOf(textWidth, size), context: input.context, vocabulary: input.vocabulary, ...textOf(options) },
     embedding: textWidth,
     ...sharingOf(options),
   });
@@ -176,6 +194,7 @@ export function checked(config: ModelConfig): ModelConfig {
       throw new ModelConfigError(`${heads} heads do not share the ${tower} tower's width ${width}`, 'choose heads that divide it');
     }
   }
+  checkAttention(config);
   const { sharing = 'dual', image, text } = config;
   if (sharing !== 'dual' && (image.width !== text.width || image.layers !== text.layers || image.heads !== text.heads)) {
     throw new ModelConfigError(
@@ -185,6 +204,27 @@ export function checked(config: ModelConfig): ModelConfig {
     );
   }
   return config;
+}
+
+/** Whether the pattern fits the context, and whether the token that is read sees all of it in the end. */
+function checkAttention({ name, text }: ModelConfig): void {
+  const { attention, context, layers, width, heads } = text;
+  if (text.positions === 'rotary' && (width / heads) % 2 !== 0) {
+    throw new ModelConfigError(`rotary positions turn pairs of channels, but a head of ${name} has ${width / heads}`, 'choose a width or headWidth so that each head has an even number');
+  }
+  if (attention === undefined) return;
+  try {
+    const mask = attentionMask(attention, context, pooledAtStart(attention) && attention.global !== false ? [0] : []);
+    if (!reachesAll(mask, pooledAtStart(attention) ? 0 : context - 1, layers)) {
+      throw new ModelConfigError(
+        `under ${attention.kind} attention the token that is read does not see all of ${context} tokens within ${layers} layers`,
+        'let it be global, or take a wider pattern or more layers',
+      );
+    }
+  } catch (error) {
+    if (error instanceof AttentionPatternError) throw new ModelConfigError(error.message, error.hint);
+    throw error;
+  }
 }
 
 /** Patches along both sides of an image. */

@@ -5,6 +5,7 @@ import { checked } from './model-config.ts';
 import type { ModelConfig } from './model-config.ts';
 import type { Weights } from './parameters.ts';
 import { parametersOf } from './parameters.ts';
+import type { Reading } from './reading.ts';
 import { readSafeTensors, writeSafeTensors } from './safetensors.ts';
 
 /** How a model came about, kept beside its configuration. */
@@ -17,6 +18,8 @@ export interface TrainingFacts {
   readonly unique_pairs: number;
   /** 6 · MAC for each pair seen. */
   readonly flops: number;
+  /** Tokens of captions that went through the text tower. */
+  readonly text_tokens_seen?: number;
   readonly learning_rate: number;
   readonly weight_decay: number;
   readonly seed: number;
@@ -40,6 +43,8 @@ export const untrained = (source: string): TrainingFacts => ({
 
 export interface SavedModel {
   readonly config: ModelConfig;
+  /** How captions and images were read when the model was last trained; left out: whole. */
+  readonly reading?: Reading;
   readonly training: TrainingFacts;
   readonly weights: Map<string, Float32Array>;
 }
@@ -50,10 +55,10 @@ export class ModelFolderError extends Error {
 }
 
 /** Writes `model.json` (the configuration, and how it was trained) and `weights.safetensors`. */
-export async function saveModel(folder: string, { config, training, weights }: SavedModel): Promise<void> {
+export async function saveModel(folder: string, { config, training, weights, reading }: SavedModel): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeSafeTensors(join(folder, 'weights.safetensors'), { tensors: shapedWeights(config, weights), metadata: { format: 'pt' } });
-  await writeFile(join(folder, 'model.json'), `${JSON.stringify({ ...config, training }, null, 2)}\n`);
+  await writeFile(join(folder, 'model.json'), `${JSON.stringify({ ...config, ...(reading === undefined ? {} : { reading }), training }, null, 2)}\n`);
 }
 
 export function shapedWeights(config: ModelConfig, weights: Weights): Map<string, { shape: readonly number[]; values: Float32Array }> {
@@ -63,13 +68,13 @@ export function shapedWeights(config: ModelConfig, weights: Weights): Map<string
 /** Reads what saveModel wrote. @throws ModelFolderError when the weights are not those of the configuration. */
 export async function loadModel(folder: string): Promise<SavedModel> {
   const path = join(folder, 'model.json');
-  let parsed: ModelConfig & { training: TrainingFacts };
+  let parsed: ModelConfig & { training: TrainingFacts; reading?: Reading };
   try {
-    parsed = JSON.parse(await readFile(path, 'utf8')) as ModelConfig & { training: TrainingFacts };
+    parsed = JSON.parse(await readFile(path, 'utf8')) as ModelConfig & { training: TrainingFacts; reading?: Reading };
   } catch (cause) {
     throw new ModelFolderError(`${path} cannot be read`, { cause });
   }
-  const { training, ...config } = parsed;
+  const { training, reading, ...config } = parsed;
   checked(config);
   const { tensors } = await readSafeTensors(join(folder, 'weights.safetensors'));
   const weights = new Map<string, Float32Array>();
@@ -81,5 +86,5 @@ export async function loadModel(folder: string): Promise<SavedModel> {
     }
     weights.set(name, tensor.values);
   }
-  return { config, training, weights };
+  return { config, training, weights, ...(reading === undefined ? {} : { reading }) };
 }

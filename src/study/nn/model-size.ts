@@ -1,7 +1,9 @@
+import { attentionMask, pooledAtStart } from './attention-pattern.ts';
 import { elements } from './kernels.ts';
 import type { ModelConfig, SizeOptions } from './model-config.ts';
 import { checked, modelConfig, patchCount } from './model-config.ts';
 import { parametersOf } from './parameters.ts';
+import { patchesRead, type Reading, textShape, wholeReading } from './reading.ts';
 
 export interface ModelSize {
   readonly parameters: number;
@@ -14,13 +16,14 @@ export interface ModelSize {
 /** FLOP that training spends on one pair for each multiply-accumulate of the forward pass: 2 forward, 4 backward. */
 export const flopsPerMac = 6;
 
-/** Multiply-accumulates of a transformer on `tokens` tokens: L (12 n d² + 2 n² d). */
-const transformerMacs = (layers: number, width: number, tokens: number): number =>
-  layers * (12 * tokens * width ** 2 + 2 * tokens ** 2 * width);
+/** Multiply-accumulates of a transformer on `tokens` tokens of which `pairs` see each other: L (12 n d² + 2 pairs d). */
+const transformerMacs = (layers: number, width: number, tokens: number, pairs = tokens ** 2): number =>
+  layers * (12 * tokens * width ** 2 + 2 * pairs * width);
 
-/** Multiply-accumulates of the image tower on one image: patches, transformer, projection. */
-export function imageMacs({ image, embedding }: ModelConfig): number {
-  const patches = (image.resolution / image.patch) ** 2;
+/** Multiply-accumulates of the image tower on one image as it is read: patches, transformer, projection. */
+export function imageMacs(config: ModelConfig, { image: reading }: Reading = wholeReading): number {
+  const { image, embedding } = config;
+  const patches = patchesRead(config, reading);
   return (
     transformerMacs(image.layers, image.width, patches + 1) +
     3 * image.patch ** 2 * patches * image.width +
@@ -28,9 +31,26 @@ export function imageMacs({ image, embedding }: ModelConfig): number {
   );
 }
 
-/** Multiply-accumulates of the text tower on one caption: transformer over the whole context, projection. */
-export const textMacs = ({ text, embedding }: ModelConfig): number =>
-  transformerMacs(text.layers, text.width, text.context) + text.width * embedding;
+/**
+ * Pairs of tokens that attention works on for one sequence of `tokens` tokens. Causal attention counts as all of them, as in
+ * published counts; sparse patterns count the pairs they allow.
+ */
+export function attentionPairs({ text }: ModelConfig, tokens: number = text.context): number {
+  const { attention } = text;
+  if (attention === undefined || attention.kind === 'bidirectional') return tokens ** 2;
+  const pattern = attention.kind === 'prefix' ? { ...attention, length: Math.min(attention.length, tokens) } : attention;
+  return attentionMask(pattern, tokens, pooledAtStart(pattern) && pattern.global !== false ? [0] : []).pairs;
+}
+
+/** Multiply-accumulates of the text tower on one caption as it is read: transformer over the whole context, projection. */
+export function textMacs(config: ModelConfig, { text: reading }: Reading = wholeReading): number {
+  const { text, embedding } = config;
+  const { tokens, sequences } = textShape(config, reading);
+  return sequences * (transformerMacs(text.layers, text.width, tokens, attentionPairs(config, tokens)) + text.width * embedding);
+}
+
+/** Multiply-accumulates of one image and one caption, forward. */
+export const macsPerPair = (config: ModelConfig, reading: Reading = wholeReading): number => imageMacs(config, reading) + textMacs(config, reading);
 
 /**
  * Parameters and compute of a model by name (`d32l2`, `n3`, `B/32`; see modelConfig) or configuration. Names without an
@@ -44,11 +64,11 @@ export function modelSize(model: string | ModelConfig, options: SizeOptions = {}
     parameters += elements(shape);
     if (part !== 'token embedding') nonEmbedding += elements(shape);
   }
-  return { parameters, nonEmbedding, macsPerPair: imageMacs(config) + textMacs(config) };
+  return { parameters, nonEmbedding, macsPerPair: macsPerPair(config) };
 }
 
 /** Tokens that each tower sees for one pair. */
-export const tokensPerPair = (config: ModelConfig): { image: number; text: number } => ({
-  image: patchCount(config) + 1,
-  text: config.text.context,
-});
+export function tokensPerPair(config: ModelConfig, reading: Reading = wholeReading): { image: number; text: number } {
+  const { tokens, sequences } = textShape(config, reading.text);
+  return { image: patchesRead(config, reading.image) + 1, text: tokens * sequences };
+}

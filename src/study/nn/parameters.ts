@@ -59,7 +59,7 @@ export function parametersOf(config: ModelConfig): readonly Parameter[] {
     ...norm('image.after', image.width, 'image tower'),
     matrix('image.projection', [image.width, embedding], image.width ** -0.5, 'projection'),
     positions('text.embedding', [text.vocabulary, text.width], normal(0.02), 'token embedding'),
-    positions('text.positions', [text.context, text.width], normal(0.01), 'text tower'),
+    ...(text.positions === 'rotary' ? [] : [positions('text.positions', [text.context, text.width], normal(0.01), 'text tower')]),
     ...(modality ? [vector('text.modality', text.width, normal(0.01), 'text tower')] : []),
     ...blocks('text', text.width, text.layers, 'text tower'),
     ...norm('text.after', text.width, 'text tower'),

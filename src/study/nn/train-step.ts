@@ -1,4 +1,5 @@
 import { embedImages, embedTexts } from './clip.ts';
+import type { ImageFeeds, TextFeeds } from './clip.ts';
 import type { FeedShape, Precision, ProgramFunction, StateEntry, StepFunction } from './compiled-step.ts';
 import { contrastiveInBlocks } from './contrastive-blocks.ts';
 import type { Backend } from './backend.ts';
@@ -8,9 +9,10 @@ import { contrastiveLoss } from './layers.ts';
 import type { ModelConfig } from './model-config.ts';
 import { applyGradients, firstMoment, secondMoment } from './optimiser.ts';
 import type { OptimiserSettings } from './optimiser.ts';
-import { patchCount } from './model-config.ts';
 import type { Parameter, Weights } from './parameters.ts';
 import { parametersOf } from './parameters.ts';
+import { partsOfBatch, patchesRead, textShape, wholeReading } from './reading.ts';
+import type { Reading } from './reading.ts';
 import { Tape } from './tape.ts';
 
 /** Weights and, beside them, zero moments: the state that a training step starts from. */
@@ -31,21 +33,34 @@ function shapesOfState(parameters: readonly Parameter[], state: ReadonlyMap<stri
   );
 }
 
-/** One batch as the towers take it. */
+/** One batch as the towers take it; the last three are there where the model and its reading need them. */
 export interface Batch {
-  /** `[batch * patches, 3 * patch²]`, normalised. */
+  /** `[batch * patches read, 3 * patch²]`, normalised. */
   readonly patches: Float32Array;
-  /** `[batch * context]` */
+  /** `[sequences * tokens]` */
   readonly ids: Int32Array;
-  /** `[batch]`, the end tokens' rows in `ids`. */
+  /** `[sequences]`, the rows in `ids` that are read: of the end tokens, or under patterns that see both ways of the start tokens. */
   readonly ends: Int32Array;
+  /** `[batch * patches read]`: places of the patches, from 1. */
+  readonly places?: Int32Array;
+  /** `[sequences * tokens]`: 0 for tokens, -1e9 for padding. */
+  readonly padding?: Float32Array;
+  /** `[sequences]`: each sequence's share in its caption's embedding. */
+  readonly shares?: Float32Array;
 }
 
-function batchFeeds(config: ModelConfig, batch: number): Record<'patches' | 'ids' | 'ends', FeedShape> {
+function batchFeeds(config: ModelConfig, batch: number, reading: Reading = wholeReading): Record<string, FeedShape> {
+  const patches = patchesRead(config, reading.image);
+  const { tokens, sequences } = textShape(config, reading.text);
+  const parts = partsOfBatch(config, reading);
+  const rows = batch * sequences;
   return {
-    patches: { shape: [batch * patchCount(config), 3 * config.image.patch ** 2], dtype: 'float32' },
-    ids: { shape: [batch * config.text.context], dtype: 'int32' },
-    ends: { shape: [batch], dtype: 'int32' },
+    patches: { shape: [batch * patches, 3 * config.image.patch ** 2], dtype: 'float32' },
+    ids: { shape: [rows * tokens], dtype: 'int32' },
+    ends: { shape: [rows], dtype: 'int32' },
+    ...(parts.places ? { places: { shape: [batch * patches], dtype: 'int32' } } : {}),
+    ...(parts.padding ? { padding: { shape: [rows, tokens], dtype: 'float32' } } : {}),
+    ...(parts.shares ? { shares: { shape: [rows, 1], dtype: 'float32' } } : {}),
   };
 }
 
@@ -64,6 +79,8 @@ export interface TrainStepOptions {
   readonly lossScale?: number;
   readonly precision?: Precision;
   readonly xla?: boolean;
+  /** How much of each pair is read; left out: everything. */
+  readonly reading?: Reading;
 }
 
 /** A batch, or its part number `part`, from 0; a part may be asked for twice and must be the same. */
@@ -82,6 +99,10 @@ export interface TrainStep {
   dispose(): void;
 }
 
+type Feeds = Readonly<Record<string, Tensor>>;
+const imageFeeds = (feeds: Feeds): ImageFeeds => ({ patches: feeds['patches']!, places: feeds['places'] });
+const textFeeds = (feeds: Feeds): TextFeeds => ({ ids: feeds['ids']!, ends: feeds['ends']!, padding: feeds['padding'], shares: feeds['shares'] });
+
 const scalar: FeedShape = { shape: [], dtype: 'float32' };
 const rates = { learning_rate: scalar, beta1_power: scalar, beta2_power: scalar };
 const accumulated = (name: string): string => `gradient/${name}`;
@@ -97,21 +118,21 @@ export function trainStep(
   state: ReadonlyMap<string, Float32Array>,
   options: TrainStepOptions = {},
 ): TrainStep {
-  const { accumulate = 1, checkpointBlocks = false, lossScale = 1 } = options;
+  const { accumulate = 1, checkpointBlocks = false, lossScale = 1, reading = wholeReading } = options;
   const contrasted = batch / accumulate;
   const partSize = Math.min(options.chunk ?? contrasted, contrasted);
   if (!Number.isInteger(contrasted) || contrasted < 2) throw new RangeError(`a batch of ${batch} cannot be accumulated from ${accumulate} parts of at least 2 pairs`);
   if (contrasted % partSize !== 0) throw new RangeError(`chunks of ${partSize} pairs do not fill ${contrasted} pairs`);
   const chunks = contrasted / partSize;
   const parameters = parametersOf(config);
-  const towers = { checkpoint: checkpointBlocks };
+  const towers = { checkpoint: checkpointBlocks, reading };
   const watched = (tape: Tape, access: StepState): Map<string, Tensor> =>
     new Map(parameters.map(({ name }) => [name, tape.watch(access.read(name))]));
   const embed = (tape: Tape, weights: ReadonlyMap<string, Tensor>, feeds: Readonly<Record<string, Tensor>>): { image: Tensor; text: Tensor } => {
     const weight = (name: string): Tensor => weights.get(name)!;
     return {
-      image: embedImages(tape, weight, config, feeds['patches']!, partSize, towers),
-      text: embedTexts(tape, weight, config, { ids: feeds['ids']!, ends: feeds['ends']! }, partSize, towers),
+      image: embedImages(tape, weight, config, imageFeeds(feeds), partSize, towers),
+      text: embedTexts(tape, weight, config, textFeeds(feeds), partSize, towers),
     };
   };
   const lossAndGradients = (kernels: Kernels, feeds: Readonly<Record<string, Tensor>>, access: StepState): { loss: Tensor; gradients: Map<string, Tensor> } => {
@@ -157,7 +178,7 @@ export function trainStep(
     return { done: kernels.constant(Float32Array.of(0), []) };
   };
 
-  const part = batchFeeds(config, partSize);
+  const part = batchFeeds(config, partSize, reading);
   const embeddings = (count: number): FeedShape => ({ shape: [count, config.embedding], dtype: 'float32' });
   const functions: Record<string, ProgramFunction> =
     accumulate === 1 && chunks === 1
@@ -242,18 +263,18 @@ export interface EmbedStep {
 }
 
 /** The forward pass alone, for evaluation. */
-export function embedStep(backend: Backend, config: ModelConfig, batch: number, weights: Weights): EmbedStep {
+export function embedStep(backend: Backend, config: ModelConfig, batch: number, weights: Weights, reading: Reading = wholeReading): EmbedStep {
   const parameters = parametersOf(config).filter(({ name }) => name !== 'logit_scale');
   const run: StepFunction = (kernels, feeds, access) => {
     const tape = new Tape(kernels);
     const weight = (name: string): Tensor => access.read(name);
     return {
-      image: embedImages(tape, weight, config, feeds['patches']!, batch),
-      text: embedTexts(tape, weight, config, { ids: feeds['ids']!, ends: feeds['ends']! }, batch),
+      image: embedImages(tape, weight, config, imageFeeds(feeds), batch, { reading }),
+      text: embedTexts(tape, weight, config, textFeeds(feeds), batch, { reading }),
     };
   };
   const state = new Map(parameters.map(({ name, shape }) => [name, { shape, values: weights.get(name)! }]));
-  const compiled = backend.compileStep(run, batchFeeds(config, batch), { state });
+  const compiled = backend.compileStep(run, batchFeeds(config, batch, reading), { state });
   return {
     embed(data) {
       const outputs = compiled.call({ ...data });

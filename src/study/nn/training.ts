@@ -9,9 +9,12 @@ import type { Best, MetricRow } from './checkpoint.ts';
 import { loadCheckpoint, runIdentity, saveCheckpoint } from './checkpoint.ts';
 import { embedder } from './embed.ts';
 import type { ModelConfig } from './model-config.ts';
+import { stretchPositions } from './masking.ts';
 import type { OptimiserSettings } from './optimiser.ts';
 import { digestOfWeights, initialWeights, parametersOf } from './parameters.ts';
 import type { Weights } from './parameters.ts';
+import { textShape, wholeReading } from './reading.ts';
+import type { Reading } from './reading.ts';
 import { rateAt } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
 import { startingState, trainStep } from './train-step.ts';
@@ -31,6 +34,12 @@ export interface TrainingSettings {
   /** How a step is computed: chunks, accumulation, checkpointed blocks, precision. */
   readonly compute?: TrainStepOptions;
   readonly augment: Augment | null;
+  /** How much of each pair is read; left out: everything. */
+  readonly reading?: Reading;
+  /** Number of the first step that reads everything; left out: none does that did not before. */
+  readonly wholeFrom?: number;
+  /** At that step, stretch the text's positions that were read to all of them. */
+  readonly stretch?: boolean;
   /** Validation loss every so many steps and at the end; 0 never. */
   readonly evaluateEvery: number;
   /** Which weights to keep: those of the last step, or of the least validation loss. */
@@ -111,12 +120,23 @@ export async function train(
   let savedStep = saved?.step ?? null;
 
   const start = saved?.state ?? startingState(data.start ?? initialWeights(parameters, seed));
-  const step = trainStep(backend, config, batch, settings.optimiser, start, settings.compute);
-  const validates = settings.evaluateEvery > 0 && data.validation.length > 1;
-  const validation = validates
-    ? embedder(backend, config, initialWeights(parameters, seed), data.images, data.tokens, Math.min(step.partSize, data.validation.length))
-    : null;
-  const build = batchBuilder(config, data.images, data.tokens, step.partSize);
+  const { reading = wholeReading, wholeFrom = Infinity } = settings;
+  /** What changes when everything is read: the step, its batches, and how validation pairs are read. */
+  const phaseOf = (at: number, state: ReadonlyMap<string, Float32Array>) => {
+    const read = at >= wholeFrom ? wholeReading : reading;
+    const step = trainStep(backend, config, batch, settings.optimiser, state, { ...settings.compute, reading: read });
+    const validates = settings.evaluateEvery > 0 && data.validation.length > 1;
+    const held = { text: read.text, image: wholeReading.image };
+    const validation = validates
+      ? embedder(backend, config, initialWeights(parameters, seed), data.images, data.tokens, Math.min(step.partSize, data.validation.length), held)
+      : null;
+    const dispose = (): void => {
+      step.dispose();
+      validation?.dispose();
+    };
+    return { step, validation, build: batchBuilder(config, data.images, data.tokens, step.partSize, read), dispose };
+  };
+  let phase = phaseOf(saved?.step ?? 0, start);
   const order = batchOrder(data.train, batch, seed);
   const every = Math.max(1, Math.ceil(steps / curvePoints));
   const record = (metric: string, value: number, at: number): void => {
@@ -125,7 +145,7 @@ export async function train(
   };
   const save = async (at: number): Promise<void> => {
     if (watch.checkpoint === null || at === savedStep) return;
-    await saveCheckpoint(watch.checkpoint, identity, parameters, { step: at, state: step.state(), best, rows });
+    await saveCheckpoint(watch.checkpoint, identity, parameters, { step: at, state: phase.step.state(), best, rows });
     savedStep = at;
   };
 
@@ -133,12 +153,23 @@ export async function train(
     const rate = rateMeter(batch);
     let lastSave = performance.now();
     for (let at = (saved?.step ?? 0) + 1; at <= steps; at++) {
+      if (at === wholeFrom) {
+        const state = phase.step.state();
+        phase.dispose();
+        // What was best so far was so under another reading.
+        best = null;
+        if (settings.stretch === true) stretchIn(state, config, textShape(config, reading.text).tokens);
+        phase = phaseOf(at, state);
+        rate.skip();
+      }
+      const { step, validation, build } = phase;
       const batchRows = order(at);
       const part = (index: number): Batch => {
         // One part draws from the step's own stream; of several, each from one of its own, since it may be asked for twice.
         const random = step.parts === 1 ? randomOf(seed, 'augment', at) : randomOf(seed, 'augment', at, index);
-        const augment = settings.augment === null ? undefined : { settings: settings.augment, random };
-        return build(batchRows.subarray(index * step.partSize, (index + 1) * step.partSize), augment);
+        const augment = settings.augment === null ? {} : { augment: { settings: settings.augment, random } };
+        const reads = randomOf(seed, 'reading', at, index);
+        return build(batchRows.subarray(index * step.partSize, (index + 1) * step.partSize), { ...augment, random: () => reads });
       };
       const learningRate = rateAt(settings.schedule ?? 'cosine', at, steps, settings.learningRate, settings.warmup);
       const { loss, gradientNorm } = step.update(part, at, learningRate);
@@ -176,12 +207,17 @@ export async function train(
         lastSave = performance.now();
       }
     }
-    const kept = settings.keep === 'best' && best !== null ? best : { step: steps, weights: step.weights() };
+    const kept = settings.keep === 'best' && best !== null ? best : { step: steps, weights: phase.step.weights() };
     return { weights: new Map(kept.weights), keptStep: kept.step, rows };
   } finally {
-    step.dispose();
-    validation?.dispose();
+    phase.dispose();
   }
+}
+
+/** Stretches the positions that were read over all of them. */
+function stretchIn(state: Map<string, Float32Array>, config: ModelConfig, tokens: number): void {
+  const { width, context } = config.text;
+  state.set('text.positions', stretchPositions(state.get('text.positions')!.subarray(0, tokens * width), width, context));
 }
 
 /** Pairs a second over the last steps, without what `skip` passes over. */

@@ -36,6 +36,25 @@ export function tokenize(text: string, options: TokenizeOptions = {}): number[] 
   return ids;
 }
 
+/** A text as CLIP cuts it: cleaned, in words, with each word's tokens. */
+export interface TokenizedWords {
+  readonly text: string;
+  readonly words: readonly string[];
+  readonly tokens: readonly Int32Array[];
+}
+
+/** The same tokens as `tokenize` gives, word by word, for those who ask which word a token belongs to. */
+export function tokenizeWords(text: string, options: TokenizeOptions = {}): TokenizedWords {
+  const cleaned = cleanText(text, options.repair ?? true);
+  const words: string[] = [];
+  const tokens: Int32Array[] = [];
+  eachWord(cleaned, (bytes, from, to) => {
+    words.push(Buffer.from(bytes.subarray(from, to)).toString('utf8'));
+    tokens.push(encodeWord(bytes, from, to));
+  });
+  return { text: cleaned, words, tokens };
+}
+
 const startWord = Buffer.from('<|startoftext|>');
 const endWord = Buffer.from('<|endoftext|>');
 

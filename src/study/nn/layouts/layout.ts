@@ -116,6 +116,10 @@ export function fromForeign(
 
 /** Layouts name both towers' weights apart, so that only models without shared ones have a place there. */
 export function refuseSharing(config: ModelConfig, layout: LayoutName): void {
+  if (config.text.attention !== undefined || config.text.positions !== undefined) {
+    const what = config.text.attention === undefined ? 'rotary positions' : `${config.text.attention.kind} attention`;
+    throw new WeightsError(`a text tower with ${what} cannot be written in the layout ${layout}, whose readers expect CLIP's`, 'export a model of masking: full');
+  }
   if ((config.sharing ?? 'dual') === 'dual') return;
   throw new WeightsError(`towers that share weights (sharing: ${config.sharing}) cannot be written in the layout ${layout}`, 'export a model of sharing: dual');
 }

@@ -1,0 +1,57 @@
+import type { Backend } from '../../../src/study/nn/backend.ts';
+import { batchBuilder } from '../../../src/study/nn/batches.ts';
+import type { TokenSource } from '../../../src/study/nn/batches.ts';
+import type { ModelConfig } from '../../../src/study/nn/model-config.ts';
+import { defaultOptimiser, firstMoment } from '../../../src/study/nn/optimiser.ts';
+import { initialWeights, parametersOf } from '../../../src/study/nn/parameters.ts';
+import type { Reading } from '../../../src/study/nn/reading.ts';
+import { randomOf } from '../../../src/study/data/random.ts';
+import { startingState, trainStep } from '../../../src/study/nn/train-step.ts';
+import { tinyData } from './rig.ts';
+
+/** The tiny captions, with what reducers need: five words of one token, of all classes, in two sentences. */
+export function readableTokens(): TokenSource {
+  const { tokens } = tinyData();
+  const { count, context } = tokens;
+  const places = (of: (place: number) => number): number[] => Array.from({ length: count * context }, (_, index) => of((index % context) - 1));
+  const reducible = {
+    words: Uint16Array.from(places((place) => Math.max(0, place))),
+    classes: Uint8Array.from(places((place) => 1 + (Math.max(0, place) % 4))),
+    sentences: Uint8Array.from(places((place) => (place < 3 ? 0 : 1))),
+    frequencies: Float32Array.from(places(() => 0.1)),
+    first: { ids: tokens.ids, lengths: new Uint16Array(count).fill(6), characters: 77, context },
+  };
+  return { ...tokens, reducible };
+}
+
+/**
+ * How far the gradient of the loss along a drawn direction is from the difference quotient along it, relative to the gradient's norm,
+ * which is what it is along such directions. The gradient is what Adam's first moment holds after one step.
+ */
+export function directionalError(backend: Backend, config: ModelConfig, reading: Reading): number {
+  const parameters = parametersOf(config);
+  const start = initialWeights(parameters, 3);
+  // A scale at which losses are smooth.
+  start.set('logit_scale', Float32Array.of(1));
+  const batch = batchBuilder(config, tinyData().images, readableTokens(), 6, reading)(Uint32Array.of(0, 1, 2, 3, 4, 5));
+  const step = trainStep(backend, config, 6, { ...defaultOptimiser, beta1: 0, weightDecay: 0 }, startingState(start), { reading });
+  const random = randomOf('direction');
+  const direction = new Map([...start].map(([name, values]) => [name, values.map(() => random.normal())]));
+  const lossAt = (shift: number): number => {
+    step.restore(startingState(new Map([...start].map(([name, values]) => [name, values.map((value, i) => value + shift * direction.get(name)![i]!)]))));
+    return step.update(batch, 1, 0).loss;
+  };
+  lossAt(0);
+  const state = step.state();
+  let [slope, squares] = [0, 0];
+  for (const [name, along] of direction) {
+    state.get(firstMoment(name))!.forEach((value, i) => {
+      slope += value * along[i]!;
+      squares += value * value;
+    });
+  }
+  const delta = 4e-4;
+  const difference = (8 * (lossAt(delta) - lossAt(-delta)) - (lossAt(2 * delta) - lossAt(-2 * delta))) / (12 * delta);
+  step.dispose();
+  return Math.abs(slope - difference) / Math.sqrt(squares);
+}
