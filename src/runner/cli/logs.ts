@@ -21,12 +21,14 @@ export const logsCommand: CommandModule = {
         const target = onlyTarget(fileAndTargets(words, options.file).targets, 'logs');
         await withReading(words.filter(word => word !== target), options, context, async session => {
           const attempt = lastAttempt(session, target);
-          if (!existsSync(attempt.log)) {
-            throw new PipeError(`the log of attempt ${attempt.id} is not there any more: ${attempt.log}`, { exitCode: 1, code: 'no-log' });
-          }
           const print = options.json
             ? (text: string): unknown => context.stdout.write(`${JSON.stringify({ event: 'log', cell: attempt.cell, attempt: attempt.id, text })}\n`)
             : (text: string): unknown => context.stdout.write(text);
+          if (!existsSync(attempt.log)) {
+            const shared = (await session.shared?.log(attempt.id)) ?? null;
+            if (shared !== null) return void print(shared.toString('utf8'));
+            throw new PipeError(`the log of attempt ${attempt.id} is not there any more: ${attempt.log}`, { exitCode: 1, code: 'no-log' });
+          }
           await copyLog(attempt, print, options.follow === true ? () => stillRuns(session, attempt.id) : () => false, context);
         });
       });

@@ -5,7 +5,9 @@ import { Transform } from 'node:stream';
 import type { TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Writable } from 'node:stream';
-import type { BlobReference } from './contents.ts';
+import type { Json } from '../json.ts';
+import { readContents } from './contents.ts';
+import type { BlobReference, Contents } from './contents.ts';
 import { networkTrouble } from './network-trouble.ts';
 import { BadEntry, RemoteTrouble } from './remote.ts';
 import type { RemoteName, SharedCache } from './remote.ts';
@@ -61,6 +63,20 @@ export async function downloadBytes(cache: SharedCache, blob: BlobReference, mos
   return bytes;
 }
 
+/** Longer lists of files are not read: some millions of them. */
+const mostManifestBytes = 512 << 20;
+
+/** The list of what a folder consists of, checked. */
+export async function downloadContents(cache: SharedCache, manifest: BlobReference, how: { readonly timeoutMs: number; readonly signal: AbortSignal | null }): Promise<Contents> {
+  const bytes = await downloadBytes(cache, manifest, mostManifestBytes, how);
+  try {
+    return readContents(JSON.parse(bytes.toString('utf8')) as Json);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new BadEntry('its list of files is no JSON');
+    throw error;
+  }
+}
+
 /** An entry `ac/…` as it is; null when there is none. */
 export async function downloadEntry(cache: SharedCache, name: RemoteName, most: number, how: { readonly timeoutMs: number; readonly signal: AbortSignal | null }): Promise<Buffer | null> {
   const signal = deadline(how.timeoutMs, most, how.signal);
@@ -107,6 +123,6 @@ class CheckStored extends Transform {
   override _flush(done: TransformCallback): void {
     if (this.#bytes < this.#blob.storedSize) return done(new BadEntry(`cas/${this.#blob.stored} was cut off after ${this.#bytes} of ${this.#blob.storedSize} bytes`));
     const digest = this.#hash.digest('hex');
-    done(digest === this.#blob.stored ? null : new BadEntry(`cas/${this.#blob.stored} holds other bytes than its name says (${digest})`));
+    done(digest === this.#blob.stored ? null : new BadEntry(`cas/${this.#blob.stored} holds other bytes than its name says (${digest})`, this.#blob.stored));
   }
 }

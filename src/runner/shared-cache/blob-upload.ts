@@ -19,6 +19,8 @@ export interface UploadOptions {
   readonly work: string;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | null;
+  /** Digests of blobs that have been found to hold something else there: they are sent again. */
+  readonly distrusted: ReadonlySet<string>;
 }
 
 const readAhead = 1 << 20;
@@ -93,13 +95,13 @@ async function compressAll(bytes: Buffer): Promise<Buffer> {
   return Buffer.concat(frames);
 }
 
-async function send({ stored, storedSize }: BlobReference, openBytes: () => Readable, { cache, timeoutMs, signal }: UploadOptions): Promise<void> {
+async function send({ stored, storedSize }: BlobReference, openBytes: () => Readable, { cache, timeoutMs, signal, distrusted }: UploadOptions): Promise<void> {
   const body: RemoteBody = { size: storedSize, sha256: stored, open: openBytes };
   const bounded = deadline(timeoutMs, storedSize, signal);
   try {
     const there = await cache.head(`cas/${stored}`, bounded);
-    if (there !== null && (there.size === null || there.size === storedSize)) return;
-    // One of another length was cut off, or is not what it says: it is replaced.
+    if (there !== null && !distrusted.has(stored) && (there.size === null || there.size === storedSize)) return;
+    // One of another length or content was cut off, or is not what it says: it is replaced.
     await cache.put(`cas/${stored}`, body, { replace: there !== null }, bounded);
   } catch (error) {
     throw signal?.aborted === true ? error : networkTrouble(error, `PUT ${cache.name}/cas/${stored}`);

@@ -65,7 +65,7 @@ export function loadSharedCacheConfig(root: string, env: Variables): SharedCache
     timeoutMs: read?.duration('timeout') ?? 10_000,
     ca: ca === null || file === null ? null : readCa(resolve(dirname(file), ca), read?.where('ca') ?? ''),
     s3: {
-      endpoint: read?.text('endpoint') ?? env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'] ?? null,
+      endpoint: endpointOf(read, env),
       region: read?.text('region') ?? env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? 'us-east-1',
       credentials: s3Credentials(env),
     },
@@ -104,6 +104,19 @@ function s3Credentials(env: Variables): SharedCacheConfig['s3']['credentials'] {
   if (accessKeyId === '' || secretAccessKey === '') return null;
   const sessionToken = env['AWS_SESSION_TOKEN'];
   return { accessKeyId, secretAccessKey, ...(sessionToken === undefined || sessionToken === '' ? {} : { sessionToken }) };
+}
+
+/** Where S3 is spoken if not at Amazon's. A password in it would be shown in every message. */
+function endpointOf(read: ConfigFile | null, env: Variables): string | null {
+  const given = read?.text('endpoint') ?? null;
+  const variable = env['AWS_ENDPOINT_URL_S3'] === undefined ? 'AWS_ENDPOINT_URL' : 'AWS_ENDPOINT_URL_S3';
+  const text = given ?? env[variable] ?? '';
+  if (text === '') return null;
+  const where = given === null ? variable : (read?.where('endpoint') ?? '');
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) throw mistake(where, 'this is no address of an S3 server', 'https://HOST or http://HOST:PORT');
+  if (url.username !== '' || url.password !== '') throw mistake(where, 'a password does not belong into an address', 'give it in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY');
+  return text;
 }
 
 function parseUrl(text: string, where: string): URL {

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Cell, CellGraph } from '../pipeline/model.ts';
 import { keyOf } from '../plan/key.ts';
-import type { Key } from '../store/model.ts';
+import type { Digest, Key } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { BadEntry } from './remote.ts';
 import type { ResultDetails, SharedRecord } from './record.ts';
@@ -40,6 +40,10 @@ export function importRecord(store: Store, graph: CellGraph, cell: Cell, planKey
       outputs,
     );
     for (const { artefact, contents } of Object.values(record.outputs)) if (contents !== null) recordShared(store.database, cache, artefact.digest, contents);
+    if (record.log !== null) {
+      const { digest, blob } = record.log;
+      recordShared(store.database, cache, digest as Digest, { kind: 'file', piece: { ...blob, files: [{ path: '', executable: false, size: blob.size, digest }] } });
+    }
     return attempt;
   }).immediate();
 }

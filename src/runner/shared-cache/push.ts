@@ -6,13 +6,13 @@ import { metricsOf, notesOf } from '../store/history.ts';
 import type { Artefact, Key } from '../store/model.ts';
 import type { Outputs } from '../store/results.ts';
 import type { Store } from '../store/store.ts';
-import { deadline, downloadEntry } from './blob-download.ts';
+import { deadline, downloadContents, downloadEntry } from './blob-download.ts';
 import { uploadBytes, uploadPack } from './blob-upload.ts';
 import type { UploadOptions } from './blob-upload.ts';
-import type { ContentsReference, Contents, Piece } from './contents.ts';
+import type { BlobReference, ContentsReference, Contents, Piece } from './contents.ts';
 import { listEntries } from './list-entries.ts';
 import { packFiles } from './pack.ts';
-import { decodeRecord, encodeDetails, encodeRecord, mostRecordBytes, recordName } from './record.ts';
+import { decodeRecord, encodeDetails, encodeRecord, mostLogBytes, mostRecordBytes, recordName } from './record.ts';
 import type { SharedOutput, SharedRecord, Verified } from './record.ts';
 import { BadEntry } from './remote.ts';
 import type { PublicKeyText, SigningKey } from './signing-key.ts';
@@ -40,14 +40,13 @@ export interface PushOptions extends UploadOptions {
 /** `there`: a record that can be trusted was there before. `gone`: its outputs are not here, or are damaged. */
 export type Pushed = { readonly kind: 'pushed' | 'there'; readonly record: SharedRecord } | { readonly kind: 'gone'; readonly output: string };
 
-/** Longer logs stay where they are. */
-const mostLogBytes = 8 << 20;
 const packsAtOnce = 4;
+const looksAtOnce = 8;
 
 export async function pushResult(result: Result, options: PushOptions): Promise<Pushed> {
   const before = await existing(result.actionKey, options);
-  if (before !== null) {
-    if (result.planKey !== null && before.record.planKey === result.planKey && sameOutputs(before.record, result.outputs)) await putRecord(result.planKey, before.bytes, before.record, options);
+  if (before !== null && (await isWhole(before.record, options))) {
+    if (result.planKey !== null && before.record.planKey === result.planKey && sameOutputs(before.record, result.outputs)) await putRecord(result.planKey, before.bytes, before.record, false, options);
     return { kind: 'there', record: before.record };
   }
   const outputs: Record<string, SharedOutput> = {};
@@ -64,8 +63,9 @@ export async function pushResult(result: Result, options: PushOptions): Promise<
   const record = await describe(result, outputs, options);
   const bytes = encodeRecord(record, options.signing);
   if (bytes.length > mostRecordBytes) throw new Error('the record is too long to be shared');
-  await putRecord(result.actionKey, bytes, record, options);
-  if (result.planKey !== null) await putRecord(result.planKey, bytes, record, options);
+  const replace = before !== null;
+  await putRecord(result.actionKey, bytes, record, replace, options);
+  if (result.planKey !== null) await putRecord(result.planKey, bytes, record, replace, options);
   return { kind: 'pushed', record };
 }
 
@@ -145,12 +145,41 @@ async function existing(key: Key, options: PushOptions): Promise<(Verified & { r
   }
 }
 
-async function putRecord(key: Key, bytes: Buffer, record: SharedRecord, options: PushOptions): Promise<void> {
+/** Whether all that a record names is there: a server may have dropped what was not read for long, and then nobody can use the record. */
+async function isWhole(record: SharedRecord, options: PushOptions): Promise<boolean> {
+  const { cache, timeoutMs, signal, distrusted } = options;
+  const isThere = async ({ stored, storedSize }: BlobReference): Promise<boolean> => {
+    if (distrusted.has(stored)) return false;
+    const found = await cache.head(`cas/${stored}`, deadline(timeoutMs, 0, signal));
+    return found !== null && (found.size === null || found.size === storedSize);
+  };
+  const left: BlobReference[] = [record.details];
+  for (const { contents } of Object.values(record.outputs)) {
+    if (contents?.kind === 'file') left.push(contents.piece);
+    else if (contents !== null) {
+      if (!(await isThere(contents.manifest))) return false;
+      try {
+        left.push(...(await downloadContents(cache, contents.manifest, options)).pieces);
+      } catch (error) {
+        if (error instanceof BadEntry) return false;
+        throw error;
+      }
+    }
+  }
+  let whole = true;
+  const worker = async (): Promise<void> => {
+    for (let blob = left.pop(); blob !== undefined && whole; blob = left.pop()) whole = (await isThere(blob)) && whole;
+  };
+  await Promise.all(Array.from({ length: Math.min(looksAtOnce, left.length) }, worker));
+  return whole;
+}
+
+async function putRecord(key: Key, bytes: Buffer, record: SharedRecord, replace: boolean, options: PushOptions): Promise<void> {
   const { cache, timeoutMs, signal, salt } = options;
   const name = recordName(key, salt);
   const body = { size: bytes.length, sha256: sha256(bytes), open: () => Readable.from([bytes]) };
   const bounded = deadline(timeoutMs, bytes.length, signal);
-  if ((await cache.put(name, body, { replace: false }, bounded)) === 'stored') return;
+  if ((await cache.put(name, body, { replace }, bounded)) === 'stored') return;
   // Somebody was first. Theirs stands if it is one that readers will take.
   const theirs = await existing(key, options);
   if (theirs === null || (theirs.record.actionKey !== record.actionKey && theirs.record.planKey !== key)) await cache.put(name, body, { replace: true }, bounded);

@@ -43,6 +43,8 @@ export interface SharedRecord {
 
 /** Longer ones are not read. */
 export const mostRecordBytes = 1 << 20;
+/** Longer logs are not shared. */
+export const mostLogBytes = 8 << 20;
 const format = 1;
 const signedHeader = 'pipe shared record\n';
 
@@ -86,7 +88,7 @@ function readRecord(value: Json): SharedRecord {
     stage: text(fields['stage']), cell: text(fields['cell']), outputs,
     exitCode: numberOrNull(fields['exitCode']), startedAt: count(fields['startedAt']), endedAt: count(fields['endedAt']), cpuSeconds: numberOrNull(fields['cpuSeconds']),
     peakMemoryBytes: numberOrNull(fields['peakMemoryBytes']), gpu: fields['gpu'] === null ? null : text(fields['gpu']), host: text(fields['host']), version: text(fields['version']),
-    log: log === null || log === undefined ? null : { digest: text(object(log, 'a log')['digest']), blob: readBlobReference(object(log, 'a log')['blob']) },
+    log: log === null || log === undefined ? null : { digest: keyOf(object(log, 'a log')['digest']), blob: readBlobReference(object(log, 'a log')['blob']) },
     details: readBlobReference(fields['details']),
   };
 }

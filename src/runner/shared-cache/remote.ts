@@ -45,4 +45,11 @@ export class RemoteTrouble extends Error {
 /** What it keeps is not what it should be: wrong bytes, no signature, somebody unknown. A miss, put aside, said once. */
 export class BadEntry extends Error {
   override readonly name = 'BadEntry';
+  /** The blob (`cas/<stored>`) whose bytes are at fault, so that it is sent again although one of its name and size is there; else null. */
+  readonly stored: string | null;
+
+  constructor(message: string, stored: string | null = null) {
+    super(message);
+    this.stored = stored;
+  }
 }

@@ -20,7 +20,7 @@ export interface PieceOrder {
 
 export interface PieceAnswer {
   readonly id: number;
-  readonly failure: { readonly kind: TroubleKind | 'bad' | 'local' | 'bug'; readonly message: string } | null;
+  readonly failure: { readonly kind: TroubleKind | 'bad' | 'local' | 'bug'; readonly message: string; readonly stored: string | null } | null;
 }
 
 /** Starting a thread takes as long as fetching some tens of megabytes. */
@@ -67,10 +67,10 @@ export async function fetchOnThreads(pieces: readonly Piece[], base: string, how
   }
 }
 
-function errorOf({ kind, message }: NonNullable<PieceAnswer['failure']>): Error {
+function errorOf({ kind, message, stored }: NonNullable<PieceAnswer['failure']>): Error {
   switch (kind) {
     case 'bad':
-      return new BadEntry(message);
+      return new BadEntry(message, stored);
     case 'local':
       return new LocalTrouble(message);
     case 'bug':

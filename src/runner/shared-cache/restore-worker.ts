@@ -19,8 +19,8 @@ async function fetchPiece({ id, piece, base }: PieceOrder): Promise<PieceAnswer>
     return { id, failure: null };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    if (error instanceof BadEntry) return { id, failure: { kind: 'bad', message } };
-    if (error instanceof RemoteTrouble) return { id, failure: { kind: error.kind, message } };
-    return { id, failure: { kind: error instanceof LocalTrouble ? 'local' : 'bug', message } };
+    if (error instanceof BadEntry) return { id, failure: { kind: 'bad', message, stored: error.stored } };
+    const kind = error instanceof RemoteTrouble ? error.kind : error instanceof LocalTrouble ? 'local' : 'bug';
+    return { id, failure: { kind, message, stored: null } };
   }
 }

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import type { ArtefactStore } from '../store/artefacts.ts';
 import { bytePath, fsPath } from '../store/file-bytes.ts';
 import type { Artefact } from '../store/model.ts';
-import { downloadBlob, downloadBytes, LocalTrouble } from './blob-download.ts';
-import { readContents } from './contents.ts';
+import { downloadBlob, downloadContents, LocalTrouble } from './blob-download.ts';
 import type { Contents, ContentsReference, Piece, PieceFile } from './contents.ts';
 import { PieceWriter } from './piece-writer.ts';
 import { BadEntry } from './remote.ts';
@@ -13,8 +12,6 @@ import type { SharedCache } from './remote.ts';
 import { fetchOnThreads, threadsFor } from './restore-threads.ts';
 import type { WorkerSettings } from './restore-threads.ts';
 
-/** Longer lists of files are not read: some millions of them. */
-const mostManifestBytes = 512 << 20;
 const piecesAtOnce = 6;
 
 export interface RestoreOptions {
@@ -45,15 +42,9 @@ export async function restoreArtefact(artefact: Artefact, reference: ContentsRef
   }
 }
 
-async function contentsOf(reference: ContentsReference, { cache, timeoutMs, signal }: RestoreOptions): Promise<Contents> {
+async function contentsOf(reference: ContentsReference, options: RestoreOptions): Promise<Contents> {
   if (reference.kind === 'file') return { folders: [], links: [], pieces: [reference.piece] };
-  const bytes = await downloadBytes(cache, reference.manifest, mostManifestBytes, { timeoutMs, signal });
-  try {
-    return readContents(JSON.parse(bytes.toString('utf8')));
-  } catch (error) {
-    if (error instanceof SyntaxError) throw new BadEntry('its list of files is no JSON');
-    throw error;
-  }
+  return await downloadContents(options.cache, reference.manifest, options);
 }
 
 function check(artefact: Artefact, { pieces, links }: Contents): void {

@@ -37,7 +37,8 @@ export function openS3Cache(options: S3CacheOptions): SharedCache {
     // Every byte is checked against its SHA-256 by whoever reads it.
     responseChecksumValidation: 'WHEN_REQUIRED',
     maxAttempts: 2,
-    requestHandler: { connectionTimeout: timeoutMs, requestTimeout: timeoutMs, throwOnRequestTimeout: true, socketTimeout: timeoutMs, httpAgent, httpsAgent },
+    // By silence: how long a part takes on a slow line is for `deadline` to say.
+    requestHandler: { connectionTimeout: timeoutMs, socketTimeout: timeoutMs, httpAgent, httpsAgent },
   });
   const shown = `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}${endpoint === null ? '' : ` at ${endpoint}`}`;
   const keyOf = (name: RemoteName): string => (prefix === '' ? name : `${prefix}/${name}`);

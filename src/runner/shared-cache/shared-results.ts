@@ -12,7 +12,7 @@ import type { Variables } from './config-file.ts';
 import type { ContentsReference } from './contents.ts';
 import { checkRecord, importRecord } from './import-record.ts';
 import { quarantineEntry } from './quarantine.ts';
-import { decodeDetails, decodeRecord, mostDetailsBytes, mostRecordBytes, recordName } from './record.ts';
+import { decodeDetails, decodeRecord, mostDetailsBytes, mostLogBytes, mostRecordBytes, recordName } from './record.ts';
 import { BadEntry, RemoteTrouble } from './remote.ts';
 import type { SharedCache } from './remote.ts';
 import { forgetShared, isShared, recordShared, sharedContents } from './shared-artefacts.ts';
@@ -59,6 +59,8 @@ export class SharedResults implements ArtefactSupply {
   readonly #writing: Breaker;
   readonly #asked = new Set<Key>();
   readonly #restoring = new Map<Digest, Promise<boolean>>();
+  /** Blobs that were found there with other bytes: pushing replaces them. */
+  readonly #distrusted = new Set<string>();
   readonly #sent = new Map<string, Promise<ContentsReference>>();
 
   constructor(options: SharedResultsOptions) {
@@ -112,6 +114,22 @@ export class SharedResults implements ArtefactSupply {
     return restoring;
   }
 
+  /** The log of a result that was found there; null when it cannot be had, which then has been said. */
+  async log(attempt: number): Promise<Buffer | null> {
+    const { database } = this.#options.store;
+    const digest = database.prepare<[number], { digest: Digest | null }>('SELECT log_digest AS digest FROM attempt WHERE id = ?').get(attempt)?.digest ?? null;
+    const contents = digest === null ? null : sharedContents(database, digest);
+    const client = contents === null ? null : await this.#connected();
+    if (client === null || contents?.kind !== 'file') return null;
+    try {
+      return await downloadBytes(client.cache, contents.piece, mostLogBytes, { timeoutMs: client.config.timeoutMs, signal: this.#stop.signal });
+    } catch (error) {
+      if (!(error instanceof BadEntry) && !(error instanceof RemoteTrouble)) throw error;
+      this.#say(`the log did not come from the shared cache: ${error.message}`);
+      return null;
+    }
+  }
+
   /** Whether results are to be pushed as they are made. */
   async writes(): Promise<boolean> {
     const client = await this.#connected();
@@ -147,7 +165,7 @@ export class SharedResults implements ArtefactSupply {
     const { store, version } = this.#options;
     const { signal } = this.#stop;
     const pushed = await this.#writing.guard(() => pushResult(result, {
-      store, cache, version, signal, signing, trusted, salt: config.salt, timeoutMs: config.timeoutMs, work: this.#work, sent: this.#sent,
+      store, cache, version, signal, signing, trusted, salt: config.salt, timeoutMs: config.timeoutMs, work: this.#work, sent: this.#sent, distrusted: this.#distrusted,
     }));
     if (pushed.kind !== 'gone') {
       for (const { artefact, contents } of Object.values(pushed.record.outputs)) if (contents !== null) recordShared(store.database, cache.name, artefact.digest, contents);
@@ -227,6 +245,7 @@ export class SharedResults implements ArtefactSupply {
       return true;
     } catch (error) {
       if (!(error instanceof BadEntry)) throw error;
+      this.#distrust(error);
       if (quarantineEntry(store.cache, name, bytes ?? Buffer.alloc(0), error.message)) this.#say(`${cell.id}: an entry of the shared cache is not used, and put into cache/quarantine: ${error.message}`);
       return false;
     }
@@ -248,6 +267,7 @@ export class SharedResults implements ArtefactSupply {
     } catch (error) {
       if (signal.aborted) return false;
       if (error instanceof BadEntry) {
+        this.#distrust(error);
         forgetShared(store.database, artefact.digest);
         quarantineEntry(store.cache, `cas/${artefact.digest}`, Buffer.from(JSON.stringify(contents)), error.message);
         this.#say(`${artefact.name} cannot be taken from the shared cache, and is made again: ${error.message}`);
@@ -260,6 +280,10 @@ export class SharedResults implements ArtefactSupply {
       if (error instanceof LocalTrouble) throw new PipeError(error.message, { exitCode: 1, code: 'restore-failed', cause: error });
       throw error;
     }
+  }
+
+  #distrust({ stored }: BadEntry): void {
+    if (stored !== null) this.#distrusted.add(stored);
   }
 
   #say(text: string): void {

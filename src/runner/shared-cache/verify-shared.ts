@@ -1,8 +1,7 @@
 /** Reads what a shared cache keeps for cells, all of it, and compares every byte with what it is named by. */
 import { Writable } from 'node:stream';
 import type { Key } from '../store/model.ts';
-import { downloadBlob, downloadBytes, downloadEntry } from './blob-download.ts';
-import { readContents } from './contents.ts';
+import { downloadBlob, downloadContents, downloadEntry } from './blob-download.ts';
 import type { BlobReference } from './contents.ts';
 import { decodeRecord, mostRecordBytes, recordName } from './record.ts';
 import { BadEntry } from './remote.ts';
@@ -22,8 +21,6 @@ interface Options {
   readonly trusted: ReadonlySet<PublicKeyText>;
   readonly timeoutMs: number;
 }
-
-const mostManifestBytes = 512 << 20;
 
 /** Throws RemoteTrouble when the cache cannot be read. */
 export async function verifyShared(cells: readonly { readonly cell: string; readonly keys: readonly Key[] }[], options: Options): Promise<SharedVerification> {
@@ -56,7 +53,7 @@ export async function verifyShared(cells: readonly { readonly cell: string; read
         for (const { contents } of Object.values(record.outputs)) {
           if (contents === null) continue;
           if (contents.kind === 'file') blobs.push(contents.piece);
-          else blobs.push(contents.manifest, ...readContents(JSON.parse((await downloadBytes(cache, contents.manifest, mostManifestBytes, how)).toString('utf8'))).pieces);
+          else blobs.push(contents.manifest, ...(await downloadContents(cache, contents.manifest, how)).pieces);
         }
       });
       if (why !== null) {
@@ -79,7 +76,6 @@ async function reasonOf(work: () => Promise<void>): Promise<string | null> {
     return null;
   } catch (error) {
     if (error instanceof BadEntry) return error.message;
-    if (error instanceof SyntaxError) return 'its list of files is no JSON';
     throw error;
   }
 }
