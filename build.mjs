@@ -18,7 +18,6 @@ const entries = {
   'restore-worker': 'src/runner/shared-cache/restore-worker.ts',
   index: 'src/index.ts',
   stage: 'src/stage.ts',
-  bench: 'test/bench/main.ts',
 };
 const entryPoints = Object.entries(entries)
   .filter(([, file]) => existsSync(join(root, file)))

@@ -4,8 +4,9 @@ import { readFileSync, statfsSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir, totalmem, type } from 'node:os';
 import { peerNames } from './peers.mjs';
 
-/** @param {(name: string) => string | null} peer */
-export function machineFacts(peer) {
+/** @typedef {Readonly<Record<string, unknown>>} Machine */
+
+export function machineFacts() {
   const processors = cpus();
   return {
     processor: processors[0]?.model.trim() ?? 'unknown',
@@ -15,9 +16,11 @@ export function machineFacts(peer) {
     fileSystem: fileSystemOf(tmpdir()),
     node: process.version,
     load: loadavg()[0] ?? 0,
-    peers: Object.fromEntries(peerNames.map(name => [name, versionOf(peer(name))])),
   };
 }
+
+/** @param {(name: string) => string | null} peer */
+export const versionsOf = peer => Object.fromEntries(peerNames.map(name => [name, versionOf(peer(name))]));
 
 /** What a reader has to know of a machine that does other work meanwhile; null for a quiet one. */
 export function loadWarning() {

@@ -28,7 +28,7 @@
  * @property {number} value
  * @property {number} limit
  * @property {'at most' | 'at least'} direction
- * @property {string} unit  `s`, `ms`, `MB` or `×`.
+ * @property {string} unit  `s`, `ms`, `MB`, `%` or `×`.
  *
  * @typedef {object} CaseResult
  * @property {readonly Measured[]} measured

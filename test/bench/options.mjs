@@ -1,17 +1,20 @@
 import { parseArgs } from 'node:util';
 
-const usage = `npm run bench -- [--only CASE]… [--runs N] [--json] [--list]
+const usageOf = (/** @type {{ command: string, after: string }} */ { command, after }) => `${command} -- [--only CASE]… [--runs N] [--json] [--list]
   --only CASE  one case, or all whose name begins so; may be repeated
   --runs N     timed runs of each program, in place of the case's own number
   --json       all numbers as JSON on stdout
   --list       the cases
-PIPE_BENCH_PEERS=FOLDER:FOLDER are looked through for dvc, ninja, turbo, git and snakemake before PATH is.`;
+${after}`;
 
 /**
- * @template {{ name: string }} T
+ * What the command line asks for; prints the cases or the usage, and ends the process, where that is asked for or needed.
+ * @template {{ name: string, title: string }} T
  * @param {readonly string[]} argv @param {readonly T[]} cases
+ * @param {{ command: string, after: string }} about  How the command is called, and the last lines of its usage.
  */
-export function parseOptions(argv, cases) {
+export function parseOptions(argv, cases, about) {
+  const usage = usageOf(about);
   try {
     const { values } = parseArgs({
       args: [...argv],
@@ -34,7 +37,11 @@ export function parseOptions(argv, cases) {
       if (!cases.some(other => other.name.startsWith(name))) throw new Error(`there is no case ${name}; there are ${cases.map(other => other.name).join(', ')}`);
     }
     const chosen = only.length === 0 ? cases : cases.filter(({ name }) => (only.includes(name) || only.some(start => !cases.some(other => other.name === start) && name.startsWith(start))));
-    return { cases: chosen, runs, json: values.json, list: values.list };
+    if (values.list) {
+      for (const { name, title } of cases) console.log(`${name.padEnd(20)} ${title}`);
+      process.exit(0);
+    }
+    return { cases: chosen, runs, json: values.json };
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : error}\n${usage}`);
     process.exit(2);

@@ -3,7 +3,7 @@ import { summary } from './statistics.mjs';
 import { isMet } from './verdict.mjs';
 
 /** @param {number} ms */
-const seconds = ms => (ms < 10_000 ? (ms / 1000).toFixed(3) : (ms / 1000).toFixed(1));
+const seconds = ms => (ms / 1000).toFixed(ms < 1000 ? 4 : ms < 10_000 ? 3 : 1);
 
 /** @param {{ name: string, title: string, result: import('./model.mjs').CaseResult }} entry */
 export function caseText({ name, title, result }) {
@@ -19,7 +19,8 @@ export function caseText({ name, title, result }) {
       peak === null ? '–' : (peak.median / 1e6).toFixed(0),
     ];
   });
-  const lines = [`${name}: ${title}`, ...columns([header, ...rows]).map(line => `  ${line}`)];
+  const table = rows.length === 0 ? [] : columns([header, ...rows]);
+  const lines = [`${name}: ${title}`, ...table.map(line => `  ${line}`)];
   for (const verdict of result.verdicts) lines.push(`  ${isMet(verdict) ? 'met    ' : 'NOT MET'}  ${verdictText(verdict)}`);
   for (const note of result.notes) lines.push(`  · ${note}`);
   return lines.join('\n');
@@ -27,7 +28,7 @@ export function caseText({ name, title, result }) {
 
 /** @param {import('./model.mjs').Verdict} verdict */
 export function verdictText(verdict) {
-  const digits = verdict.unit === 's' ? 3 : verdict.unit === '×' ? 2 : 0;
+  const digits = { s: 3, '×': 2, '%': 1 }[verdict.unit] ?? 0;
   return `${verdict.bar}: ${verdict.value.toFixed(digits)} ${verdict.unit}`;
 }
 
