@@ -1,10 +1,11 @@
 /** Starting a stage's process: by this process itself, which can also hand its output on. */
 import { spawn } from 'node:child_process';
-import { closeSync, writeFileSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { openLog } from './log-file.ts';
 import { childSeconds } from './process-table.ts';
+import { writeOver } from './write-over.ts';
 
 export interface LaunchRequest {
   readonly argv: readonly string[];
@@ -63,7 +64,7 @@ export type Piped = (stdout: Readable, stderr: Readable) => void;
 
 export async function launchHere(request: LaunchRequest, piped?: Piped): Promise<Launched> {
   const { argv, cwd, environment, script, lifeline } = request;
-  writeFileSync(script.path, script.text, { mode: 0o755 });
+  writeOver(script.path, script.text, 0o755);
   const log = openLog(request.log);
   try {
     const child = spawn(argv[0]!, argv.slice(1), {

@@ -23,6 +23,7 @@ import type { Work, WorkerRequest } from './warm-workers.ts';
 import { jobFiles, outputPaths, runScript } from './work-folder.ts';
 import { lifelineVariable, serveFlag } from './worker-job.ts';
 import type { WorkerJob } from './worker-job.ts';
+import { writeOver } from './write-over.ts';
 
 export interface LocalExecutorOptions {
   /** The installed package, with dist/stage-worker.js. */
@@ -151,7 +152,7 @@ function argvOf(job: Job, options: LocalExecutorOptions): string[] {
         declaredInputs: action.inputs, checkpoint: job.checkpoint, cpu: job.grant.cpu, gpus: job.grant.gpus, backend: job.backend,
         projectRoot: job.projectRoot, events: files.events,
       };
-      writeFileSync(files.job, JSON.stringify(work));
+      writeOver(files.job, JSON.stringify(work));
       const memory = job.grant.memory === null ? [] : [`--max-old-space-size=${Math.max(64, Math.floor(job.grant.memory / 2 ** 20))}`];
       return [process.execPath, '--enable-source-maps', ...memory, options.worker ?? join(options.packageRoot, 'dist', 'stage-worker.js'), files.job];
     }

@@ -105,7 +105,7 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
       environment,
       plan: { key, mayAttach: request.mayAttach && !cell.settings.always, bring: request.verify !== null ? 'all' : new Set(Object.keys(graph.stages[cell.stage]!.publish)) },
     };
-    createWorkFolder(cell, folder);
+    createWorkFolder(cell, folder, to => context.spare.take(to));
     faultPoint('folder-made');
     // Nothing of the first time: not even its checkpoint.
     if (job.checkpoint !== null && request.verify !== null) mkdirSync(job.checkpoint);
@@ -285,7 +285,8 @@ function finish(
 function settleDown(context: RunContext, cell: Cell, { key, attempt, folder }: { key: Key; attempt: number; folder: string }, outputs: Outputs): void {
   makeVisible(context, cell, outputs);
   const earlier = context.store.results.hasEarlierAttempt(key, attempt);
-  context.inBackground(earlier ? dropEarlierFolders(context.store.cache, key) : removeWorkFolder(folder));
+  if (earlier) context.inBackground(dropEarlierFolders(context.store.cache, key));
+  else if (!context.spare.give(folder)) context.inBackground(removeWorkFolder(folder));
   if (cell.settings.checkpoint) context.inBackground(removeWorkFolder(join(context.store.cache, 'checkpoints', key)));
 }
 

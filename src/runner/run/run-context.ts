@@ -10,6 +10,7 @@ import type { Executor } from './executor.ts';
 import type { Leases } from './leases.ts';
 import type { Machine } from './resources.ts';
 import type { RunControl } from './run-control.ts';
+import type { SpareFolders } from './spare-folders.ts';
 import type { VerifyRequest } from './verify-outputs.ts';
 
 export interface RunContext {
@@ -41,6 +42,8 @@ export interface RunContext {
   readonly verified: Set<Digest>;
   /** Attempts of this run that are reading artefacts now: those of a damaged one are tainted. */
   readonly reading: Map<number, ReadingAttempt>;
+  /** Private folders that can be used again. */
+  readonly spare: SpareFolders;
   /** Asked for results that are not here; null without one. */
   readonly shared: SharedResults | null;
   /** Work that nobody waits for but the end of the run; its failure is told and harms nothing. */

@@ -23,6 +23,7 @@ import type { RunContext } from './run-context.ts';
 import { RunControl } from './run-control.ts';
 import type { RunCounts } from './run-report.ts';
 import { Scheduler } from './scheduler.ts';
+import { SpareFolders } from './spare-folders.ts';
 import { stoppedCode } from './stopped-code.ts';
 import { messageOf } from './trouble.ts';
 import type { VerifyRequest } from './verify-outputs.ts';
@@ -94,6 +95,7 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
     faultPoint('recovered');
     await scheduler.run();
     await Promise.all(background);
+    await context.spare.clear();
   } finally {
     leases.close();
   }
@@ -147,6 +149,7 @@ function contextOf(
     shared: options.shared ?? null,
     verified: new Set(),
     reading: new Map(),
+    spare: new SpareFolders(),
     inBackground(work) {
       const known = work
         .catch((error: unknown) => options.emit({ event: 'notice', level: 'warning', text: messageOf(error) }))

@@ -2,7 +2,7 @@
  * Processes of typed stages that are kept for further cells of the same stage: what starting costs is paid once. A process serves
  * one cell at a time, and only cells that would have been started in the same way, but for what is each cell's own.
  */
-import { closeSync, writeFileSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -13,6 +13,7 @@ import { lastPid, readProcess } from './process-table.ts';
 import { markerVariable } from './process-tree.ts';
 import { lifelineVariable } from './worker-job.ts';
 import type { WorkerAnswer, WorkerOrder } from './worker-job.ts';
+import { writeOver } from './write-over.ts';
 
 /** Memory that nobody counts is held so long at most. */
 const idleMs = 2000;
@@ -52,7 +53,7 @@ export class WarmWorkers {
   async begin({ launch, bundle, order }: WorkerRequest): Promise<Work> {
     const kind = kindOf(launch, bundle);
     for (let worker = this.#take(kind); worker !== null; worker = this.#take(kind)) {
-      writeFileSync(launch.script.path, launch.script.text, { mode: 0o755 });
+      writeOver(launch.script.path, launch.script.text, 0o755);
       closeSync(openLog(launch.log));
       const work = await worker.again(order);
       if (work !== null) return work;

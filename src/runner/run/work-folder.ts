@@ -1,5 +1,5 @@
 /** The private folder of an attempt: what the driver puts there, and where the stage works. */
-import { mkdirSync, readdirSync, rmSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, rmdirSync, unlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { shellQuote } from '../pipeline/shell-text.ts';
@@ -8,6 +8,7 @@ import { removeTree } from '../store/read-only-tree.ts';
 import type { Job } from './executor.ts';
 import { markerVariable } from './process-tree.ts';
 import type { StageEnvironment } from './stage-environment.ts';
+import { writeOver } from './write-over.ts';
 
 export interface JobFiles {
   /** The stage's working directory: empty when it starts, and where its outputs are expected. */
@@ -35,12 +36,14 @@ export function outputPaths(cell: Cell, folder: string): Record<string, string> 
   return Object.fromEntries(Object.entries(cell.outputs).map(([name, output]) => [name, join(files, output.path)]));
 }
 
-/** Makes the folder as a stage finds it. What an earlier attempt of this name left is removed. */
-export function createWorkFolder(cell: Cell, folder: string): void {
+/** Makes the folder as a stage finds it. What an earlier attempt of this name left is removed. `spare`: makes it of one that is there. */
+export function createWorkFolder(cell: Cell, folder: string, spare: (to: string) => boolean = () => false): void {
   const paths = jobFiles(folder);
-  makeEmptyFolder(folder);
-  mkdirSync(paths.files);
-  writeFileSync(paths.params, `${JSON.stringify(cell.with, null, 2)}\n`);
+  if (!spare(folder)) {
+    makeEmptyFolder(folder);
+    mkdirSync(paths.files);
+  }
+  writeOver(paths.params, `${JSON.stringify(cell.with, null, 2)}\n`);
   const typed = cell.action.kind === 'module';
   for (const [name, output] of Object.entries(cell.outputs)) {
     const path = join(paths.files, output.path);
