@@ -99,7 +99,7 @@ async function place(graph: CellGraph, on: Placement | undefined, { env }: Pick<
   const placed = on === undefined ? graph : placedOn(graph, on);
   const hosts = namesElsewhere(placed) ? await loadHosts(graph.root, env) : noHosts;
   if (typeof on === 'string' && on !== 'local' && !hosts.entries.has(on)) throw unknownHost(on, hosts);
-  checkPlaces(placed, hosts);
+  await checkPlaces(placed, hosts);
   return { graph: placed, hosts };
 }
 

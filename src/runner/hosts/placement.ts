@@ -1,8 +1,7 @@
 /** Where the cells of a graph run: what `--on` says, names that there are, and facts for keys. */
 import { PipeError, InvalidPipeline } from '../diagnostic.ts';
 import type { Diagnostic } from '../diagnostic.ts';
-import type { CellGraph, CellSettings } from '../pipeline/model.ts';
-import { locate } from '../pipeline/positions.ts';
+import type { CellGraph, CellSettings, StageDefinition } from '../pipeline/model.ts';
 import { suggestion } from '../pipeline/suggest.ts';
 import type { ElsewhereFacts } from '../plan/manifest.ts';
 import { hostsFileName } from './hosts-file.ts';
@@ -27,16 +26,20 @@ export function placedOn(graph: CellGraph, where: Placement): CellGraph {
 export const namesElsewhere = (graph: CellGraph): boolean => graph.cells.some(cell => cell.settings.on !== 'local');
 
 /** Throws InvalidPipeline with every `on:` that names no host. */
-export function checkPlaces(graph: CellGraph, hosts: Hosts): void {
-  const wrong = new Map<string, Diagnostic>();
+export async function checkPlaces(graph: CellGraph, hosts: Hosts): Promise<void> {
+  const wrong = new Map<string, { readonly stage: StageDefinition; readonly on: string }>();
   for (const cell of graph.cells) {
     const { on } = cell.settings;
     const stage = graph.stages[cell.stage]!;
-    if (on === 'local' || hosts.entries.has(on) || wrong.has(`${stage.name} ${on}`)) continue;
-    const position = stage.origin.kind === 'file' ? locate({ ...stage.origin, pointer: `${stage.origin.pointer}/on` }) : null;
-    wrong.set(`${stage.name} ${on}`, { code: 'unknown-host', message: `there is no host \`${on}\``, position, hint: hintFor(on, hosts), related: [] });
+    if (on !== 'local' && !hosts.entries.has(on)) wrong.set(`${stage.name} ${on}`, { stage, on });
   }
-  if (wrong.size > 0) throw new InvalidPipeline([...wrong.values()]);
+  if (wrong.size === 0) return;
+  // Where it stands is looked up only now: that takes the YAML parser, which a run in which nothing changed does not load.
+  const { locate } = await import('../pipeline/positions.ts');
+  throw new InvalidPipeline([...wrong.values()].map(({ stage: { origin }, on }): Diagnostic => {
+    const position = origin.kind === 'file' ? locate({ ...origin, pointer: `${origin.pointer}/on` }) : null;
+    return { code: 'unknown-host', message: `there is no host \`${on}\``, position, hint: hintFor(on, hosts), related: [] };
+  }));
 }
 
 export function unknownHost(name: string, hosts: Hosts): PipeError {
