@@ -16,6 +16,7 @@ const entries = {
   'stage-worker': 'src/runner/run/stage-worker.ts',
   'spawn-helper': 'src/runner/run/spawn-helper.ts',
   'restore-worker': 'src/runner/shared-cache/restore-worker.ts',
+  'stat-helper': 'src/runner/store/stat-helper.ts',
   index: 'src/index.ts',
   stage: 'src/stage.ts',
 };

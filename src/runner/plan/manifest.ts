@@ -6,12 +6,13 @@ import type { Json, JsonObject } from '../json.ts';
 import type { Cell, CellGraph, CellSettings } from '../pipeline/model.ts';
 import type { Artefact, Manifest, ManifestPart } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { TreeNodes } from '../store/tree-nodes.ts';
 import { baseOfStage } from './catalogue-paths.ts';
 import type { Closure } from './closure.ts';
 import { loadClosureSync } from './closure-cache.ts';
 import { sortParts } from './key.ts';
 import { readPathInput } from './path-inputs.ts';
-import type { PathContent, PathInput, TreeNodes } from './path-inputs.ts';
+import type { PathContent, PathInput } from './path-inputs.ts';
 
 /** Facts about the machine; those that a stage lists under `platform:` are part of its key. */
 export interface PlatformFacts {
@@ -56,7 +57,7 @@ export class ManifestReader {
   readonly #interpreters = new Map<string, string>();
   readonly #shared = new WeakMap<object, JsonObject>();
   /** Nodes of the folders and globs that were read. */
-  readonly nodes: TreeNodes = new Map();
+  readonly nodes = new TreeNodes();
 
   constructor(context: ManifestContext) {
     this.#context = context;

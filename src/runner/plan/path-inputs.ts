@@ -6,12 +6,10 @@ import type { CellInput } from '../pipeline/model.ts';
 import { bytePath } from '../store/file-bytes.ts';
 import { namedDigest, NodeWriter } from '../store/merkle.ts';
 import type { StatCache } from '../store/stat-cache.ts';
+import type { TreeNodes } from '../store/tree-nodes.ts';
 import { findFiles } from './glob.ts';
 
 export type PathInput = Extract<CellInput, { kind: 'path' }>;
-
-/** Folder nodes by digest, so that a later `why` can name the file that changed. */
-export type TreeNodes = Map<string, Buffer>;
 
 export interface PathContent {
   /** The part of the key; no path of this machine is in it. `missing` never equals what a stage was run with. */
@@ -20,18 +18,17 @@ export interface PathContent {
 }
 
 /**
- * The content of a path input as it is now. A file's or folder's digest covers its name, as an artefact's does; a
+ * The content of a path input as it is now; `nodes` gets the nodes of its folders, so that a later `why` can name the file that changed. A file's or folder's digest covers its name, as an artefact's does; a
  * glob's the sorted names relative to the project and what each file holds.
  */
 export function readPathInput(input: PathInput, root: string, stats: StatCache, nodes: TreeNodes): PathContent {
-  const keep = (digest: Buffer, node: Buffer): void => void nodes.set(digest.toString('hex'), node);
-  if (input.glob) return readGlob(input.path, root, stats, keep);
+  if (input.glob) return readGlob(input.path, root, stats, nodes);
   const path = absolutePath(input, root);
   const type = stats.typeOf(path);
   const name = bytePath(basename(path));
   if (type === null) return { value: { type: 'missing' }, missing: true };
   if (type === 'd') {
-    const tree = stats.folder(path, keep);
+    const tree = stats.folder(path, nodes);
     return { value: { type: 'folder', digest: namedDigest('d', name, tree.digest), tree: tree.digest.toString('hex') }, missing: false };
   }
   const file = stats.file(path);
@@ -43,7 +40,7 @@ export function absolutePath(input: PathInput, root: string): string {
   return isAbsolute(input.path) ? input.path : resolve(root, input.path);
 }
 
-function readGlob(pattern: string, root: string, stats: StatCache, keep: (digest: Buffer, node: Buffer) => void): PathContent {
+function readGlob(pattern: string, root: string, stats: StatCache, nodes: TreeNodes): PathContent {
   const node = new NodeWriter();
   const paths = findFiles(root, pattern);
   for (const path of paths) {
@@ -51,8 +48,7 @@ function readGlob(pattern: string, root: string, stats: StatCache, keep: (digest
     if (file === null) throw new PipeError(`${path} vanished while it was being read`, { exitCode: 1, code: 'file-vanished' });
     node.add(file.type, bytePath(path), file.digest);
   }
-  const digest = node.digest();
-  keep(digest, node.bytes());
-  const hex = digest.toString('hex');
+  const hex = node.digest().toString('hex');
+  nodes.set(hex, node.bytes());
   return { value: { type: 'glob', digest: hex, tree: hex, files: paths.length }, missing: paths.length === 0 };
 }

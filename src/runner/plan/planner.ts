@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { PipeError } from '../diagnostic.ts';
 import type { Json } from '../json.ts';
+import { ownPackageRoot } from '../package-root.ts';
 import type { Cell, CellGraph } from '../pipeline/model.ts';
 import type { Artefact, Key, Manifest, ManifestPart, ResultRecord } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import { ownPackageRoot } from './catalogue-paths.ts';
 import { estimates } from './estimate.ts';
 import { artefactValue, finishManifest, ManifestReader, shownInProject } from './manifest.ts';
 import type { PlatformFacts } from './manifest.ts';

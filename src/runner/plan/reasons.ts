@@ -6,6 +6,7 @@ import type { Json, JsonObject } from '../json.ts';
 import type { Cell, Origin, StageDefinition } from '../pipeline/model.ts';
 import type { Key, Manifest, ManifestPart } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import type { TreeNodes } from '../store/tree-nodes.ts';
 import { importChain } from './closure.ts';
 import type { Closure } from './closure.ts';
 import type { ManifestReader } from './manifest.ts';
@@ -119,7 +120,7 @@ function inputFileReasons({ store, reader }: ReasonContext, input: string, befor
 
 export type NodeOf = (digest: string) => Uint8Array | null;
 
-export function nodeReader(store: Store, extra?: ReadonlyMap<string, Buffer>): NodeOf {
+export function nodeReader(store: Store, extra?: Pick<TreeNodes, 'get'>): NodeOf {
   return digest => extra?.get(digest) ?? store.results.treeNode(digest);
 }
 

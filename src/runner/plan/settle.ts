@@ -10,7 +10,7 @@ import { keyOf } from './key.ts';
 import type { Plan } from './model.ts';
 import { contextOf } from './planner.ts';
 import { compareTrees, nodeReader, sameValue } from './reasons.ts';
-import type { TreeNodes } from './path-inputs.ts';
+import type { TreeNodes } from '../store/tree-nodes.ts';
 
 /** The project's files that a cell reads, as they were before it started. */
 export interface InputSnapshot {
@@ -71,7 +71,7 @@ export function settle(plan: Plan, index: number, outputsOf: OutputsOf): Settled
     if (content.missing) throw new PipeError(`${cell.id}: its input ${name} (${input.path}) is not there`, { exitCode: 1, code: 'missing-input' });
     return [{ name, value: content.value }];
   });
-  if (nodes.size > 0) store.results.putTreeNodes(nodes);
+  store.results.putTreeNodes(nodes);
   const actionKey = keyOf('action', manifest);
   const forced = planned.reasons.some(({ kind }) => kind === 'forced' || kind === 'always');
   const found = forced ? null : store.results.lookup(actionKey);
@@ -122,8 +122,7 @@ export function changedInputs(snapshot: InputSnapshot): string[] {
     const files: string[] = [];
     if (before['type'] === now['type'] && typeof before['tree'] === 'string' && typeof now['tree'] === 'string') {
       const prefix = now['type'] === 'glob' ? '' : `${path.replace(/\/+$/, '')}/`;
-      const all = new Map([...snapshot.nodes, ...nodes]);
-      if (compareTrees(nodeReader(context.store, all), before['tree'], now['tree'], prefix, file => files.push(file)) && files.length > 0) return files;
+      if (compareTrees(nodeReader(context.store, nodes.with(snapshot.nodes)), before['tree'], now['tree'], prefix, file => files.push(file)) && files.length > 0) return files;
     }
     return [path];
   }

@@ -6,6 +6,7 @@ import { bytePath, fsPath, isExecutable, sha256 } from '../store/file-bytes.ts';
 import { namedDigest, readNode } from '../store/merkle.ts';
 import type { Artefact, Digest } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { TreeNodes } from '../store/tree-nodes.ts';
 import type { HostArtefact, HostEntry } from './protocol.ts';
 
 /** An artefact with a way to each of its files on this machine. */
@@ -42,8 +43,8 @@ export function pathShipment(store: Store, path: string): Shipment {
 }
 
 export function folderEntries(store: Store, root: string): { readonly entries: HostEntry[]; readonly tree: { readonly digest: Buffer; readonly size: number; readonly files: number } } {
-  const nodes = new Map<string, Buffer>();
-  const tree = store.stats.folder(Buffer.from(root, 'latin1').toString('utf8'), (digest, node) => void nodes.set(digest.toString('hex'), Buffer.from(node)));
+  const nodes = new TreeNodes();
+  const tree = store.stats.folder(Buffer.from(root, 'latin1').toString('utf8'), nodes);
   const entries: HostEntry[] = [['d', '', '', 0]];
   const walk = (digest: string, prefix: string): void => {
     for (const entry of readNode(nodes.get(digest)!)) {

@@ -65,10 +65,14 @@ export class NodeReader {
     this.#at = this.#end();
   }
 
+  type(): EntryType {
+    return String.fromCharCode(this.#buffer[this.#at]!) as EntryType;
+  }
+
   entry(): NodeEntry {
     const end = this.#end();
     return {
-      type: String.fromCharCode(this.#buffer[this.#at]!) as EntryType,
+      type: this.type(),
       name: this.#buffer.toString('latin1', this.#at + 5, end - 32),
       digest: this.#buffer.toString('hex', end - 32, end) as Digest,
     };
@@ -100,12 +104,14 @@ export function namedDigest(type: EntryType, name: string, content: Uint8Array):
 export type FolderFiles = (name: string, stat: BigIntStats) => Uint8Array;
 
 export interface TreeHooks {
-  /** Called once for each folder, with the byte path and all its names in order. */
+  /** Folders that need not be looked into: what they are is known. */
+  known?(folder: string): TreeFacts | undefined;
+  /** Called once for each other folder, with the byte path and all its names in order. */
   open(folder: string, names: readonly string[]): FolderFiles;
   /** Every entry below the root, folders after what they hold. */
   entry?(path: string, type: EntryType, stat: BigIntStats, digest: Uint8Array): void;
-  /** Every folder's node, the root's last. The buffer is the callback's to keep. */
-  node?(digest: Buffer, node: Buffer): void;
+  /** The node of each folder that was opened, the root's last, with its stat from before it was listed. The buffer is the callback's to keep. */
+  node?(digest: Buffer, node: Buffer, folder: string, stat: BigIntStats): void;
 }
 
 export interface TreeFacts {
@@ -125,7 +131,9 @@ export function hashTree(root: string, hooks: TreeHooks): TreeFacts {
     realRoot ??= realpathSync.native(fsPath(root), 'latin1');
     checkLink(path, root, realRoot);
   };
-  const visit = (folder: string): TreeFacts => {
+  const visit = (folder: string, own: BigIntStats): TreeFacts => {
+    const known = hooks.known?.(folder);
+    if (known !== undefined) return known;
     const names = listFolder(folder);
     // One look at all names of a folder instead of one at each path.
     const plain = isAscii(folder) && isAscii(names.join(''));
@@ -144,7 +152,7 @@ export function hashTree(root: string, hooks: TreeHooks): TreeFacts {
         size += Number(stat.size);
         files++;
       } else if (stat.isDirectory()) {
-        const child = visit(path);
+        const child = visit(path, stat);
         node.add('d', name, child.digest);
         hooks.entry?.(path, 'd', stat, child.digest);
         size += child.size;
@@ -162,10 +170,10 @@ export function hashTree(root: string, hooks: TreeHooks): TreeFacts {
       }
     }
     const digest = node.digest();
-    hooks.node?.(digest, node.bytes());
+    hooks.node?.(digest, node.bytes(), folder, own);
     return { digest, size, files };
   };
-  return visit(root);
+  return visit(root, statEntry(root));
 }
 
 /** Names of a folder as byte strings, sorted. */

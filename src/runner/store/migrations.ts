@@ -231,4 +231,7 @@ SELECT run.id, pipeline, profile, datetime(started_at / 1000, 'unixepoch') AS st
   host, command
 FROM run WHERE shared IS NULL ORDER BY run.id DESC;
 `,
+  `
+ALTER TABLE file_stat ADD COLUMN proof BLOB /* what was known of the folder as a whole; NULL where only some of its files were looked at */;
+`,
 ];

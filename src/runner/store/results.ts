@@ -7,6 +7,7 @@ import { readManifest, writeManifest } from './manifests.ts';
 import type { Artefact, Attempt, AttemptStatus, Key, Manifest, ResultRecord } from './model.ts';
 import { flatParams, kindOf, median } from './row-values.ts';
 import { Statements } from './statements.ts';
+import type { TreeNodes } from './tree-nodes.ts';
 
 /** What is known of a run when it begins; `version` is this program's. */
 export type RunStart = Omit<RunRow, 'id' | 'endedAt' | 'exitCode' | 'summary'>;
@@ -269,10 +270,12 @@ export class Results {
   }
 
   /** Keeps the nodes of a folder that was an input, so that `why` can name the file that changed. */
-  putTreeNodes(nodes: Iterable<readonly [digest: string, node: Uint8Array]>): void {
+  putTreeNodes(nodes: TreeNodes): void {
+    if (nodes.empty) return;
     const insert = this.#statements.prepare('INSERT OR IGNORE INTO tree_node (digest, entries) VALUES (?, ?)');
+    const known = this.#statements.prepare<[string], { digest: string }>('SELECT digest FROM tree_node WHERE digest = ?');
     this.#database.transaction(() => {
-      for (const [digest, node] of nodes) insert.run(digest, node);
+      for (const [digest, node] of nodes.unknown(root => known.get(root) !== undefined)) insert.run(digest, node);
     })();
   }
 

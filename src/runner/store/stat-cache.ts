@@ -1,15 +1,21 @@
 /**
  * Digests of project files without reading them again: what was hashed stays known by (size, mtime, ctime, inode).
- * Only the rows of the folders in question are loaded. Everything is synchronous.
+ * Only the rows of the folders in question are loaded. For whoever asks, everything is synchronous.
  */
 import { lstatSync, realpathSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
-import type { Database, Statement } from 'better-sqlite3';
+import type { Database } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
 import { bytePath, errorCode, fileTrouble, fsPath, hashFile, isExecutable, shownPath } from './file-bytes.ts';
+import { FolderScan } from './folder-scan.ts';
 import { hashTree } from './merkle.ts';
 import type { EntryType, TreeFacts } from './merkle.ts';
-import { StatRow, StatRowBuilder, racyWindow } from './stat-row.ts';
+import { StatRowBuilder, racyWindow } from './stat-row.ts';
+import type { StatRow } from './stat-row.ts';
+import type { Helpers } from './stat-tasks.ts';
+import { StatTable } from './stat-table.ts';
+import type { TreeNodes } from './tree-nodes.ts';
+import { untouchedFolders } from './untouched-folders.ts';
 
 export interface FileFacts {
   readonly type: 'f' | 'x';
@@ -18,29 +24,32 @@ export interface FileFacts {
   readonly size: number;
 }
 
-interface Folder {
-  row: StatRow | null;
+/** Files hashed one by one since the folder's row was read. */
+interface Added {
+  readonly files: Map<string, { readonly stat: BigIntStats; readonly checkedAt: bigint; readonly digest: Buffer }>;
   /** Where the next file in order of name should be. */
   next: number;
-  /** Files hashed one by one since the row was read. */
-  readonly added: Map<string, { readonly stat: BigIntStats; readonly checkedAt: bigint; readonly digest: Buffer }>;
+}
+
+export interface StatCacheOptions {
+  readonly writable: boolean;
+  /** Threads for large trees; without them, this one does all. */
+  readonly helpers?: Helpers;
+  readonly clock?: () => number;
 }
 
 export class StatCache {
-  readonly #database: Database;
-  readonly #writable: boolean;
-  readonly #select: Statement<[Buffer], { rows: Buffer }>;
-  readonly #folders = new Map<string, Folder>();
-  readonly #changed = new Map<string, StatRow>();
+  readonly #table: StatTable;
+  readonly #added = new Map<string, Added>();
   readonly #clock: () => number;
+  readonly #helpers: Helpers | null;
   /** Files whose content was read, for tests and `--json` timings. */
   hashed = 0;
 
-  constructor(database: Database, options: { readonly writable: boolean; readonly clock?: () => number }) {
-    this.#database = database;
-    this.#writable = options.writable;
+  constructor(database: Database, options: StatCacheOptions) {
+    this.#table = new StatTable(database, options.writable);
     this.#clock = options.clock ?? Date.now;
-    this.#select = database.prepare<[Buffer], { rows: Buffer }>('SELECT rows FROM file_stat WHERE folder = ?');
+    this.#helpers = options.helpers ?? null;
   }
 
   /** A file by its absolute path, links followed. Null when there is none, or it is not a file. Throws PipeError when unreadable. */
@@ -58,44 +67,37 @@ export class StatCache {
   }
 
   /**
-   * The Merkle tree of a folder (a link to a folder is followed, links inside are hashed as links). `onNode` gets each
+   * The Merkle tree of a folder (a link to a folder is followed, links inside are hashed as links). `nodes` gets each
    * folder's node. Throws PipeError when something in it cannot be read or leads out of it.
    */
-  folder(path: string, onNode?: (digest: Buffer, node: Buffer) => void): TreeFacts {
+  folder(path: string, nodes?: TreeNodes): TreeFacts {
     let root = bytePath(path);
     if (this.#stat(root)?.isSymbolicLink() === true) root = this.#followed(root);
-    const finished: (() => void)[] = [];
+    const began = this.#now();
+    this.#mergeAdded(root);
+    this.#table.load(root);
+    const untouched = untouchedFolders(root, this.#table, this.#helpers);
+    const scans = new Map<string, FolderScan>();
     const facts = hashTree(root, {
-      open: (folder, names) => {
-        const known = this.#wholeRow(folder);
-        let builder: StatRowBuilder | null = null;
-        let place = 0;
-        let seen = 0;
-        finished.push(() => {
-          if (builder !== null) this.#replace(folder, builder.finish());
-          else if (known !== null && seen < known.names.length) this.#replace(folder, this.#shortened(folder, known, names));
-        });
-        return (name, stat) => {
-          const found = known === null ? -1 : known.place(name, place);
-          if (known !== null && found >= 0 && known.trusts(found, stat)) {
-            place = found + 1;
-            seen++;
-            if (builder !== null) known.copyTo(found, builder);
-            return known.digest(found);
-          }
-          if (builder === null) {
-            builder = new StatRowBuilder(names.length);
-            if (known !== null) this.#copyUpTo(builder, known, names, name);
-          }
-          const checkedAt = this.#now();
-          const digest = this.#hash(`${folder}/${name}`);
-          builder.add(name, stat, checkedAt, digest);
-          return digest;
-        };
+      known: folder => {
+        const known = untouched.facts.get(folder);
+        if (known !== undefined) nodes?.setTree(known.digest.toString('hex'), () => untouched.nodes(folder));
+        return known;
       },
-      ...(onNode === undefined ? {} : { node: onNode }),
+      open: (folder, names) => {
+        const scan = new FolderScan(this.#table.get(folder), names, file => this.#hash(`${folder}/${file}`), () => this.#now());
+        scans.set(folder, scan);
+        return (name, stat) => scan.digestOf(name, stat);
+      },
+      node: (digest, node, folder, stat) => {
+        scans.get(folder)!.finish(node, digest, stat, began);
+        nodes?.set(digest.toString('hex'), node);
+      },
     });
-    for (const finish of finished) finish();
+    for (const [folder, scan] of scans) {
+      const learned = scan.learned();
+      if (learned !== null) this.#table.set(folder, learned.row, learned.proof);
+    }
     return facts;
   }
 
@@ -113,76 +115,40 @@ export class StatCache {
 
   /** Writes what was learned, in one transaction. Nothing was learned in a no-op: nothing is written then. */
   flush(): void {
-    for (const [path, folder] of this.#folders) if (folder.added.size > 0) this.#wholeRow(path);
-    if (!this.#writable || this.#changed.size === 0) return;
-    const insert = this.#database.prepare<[Buffer, Buffer]>('INSERT OR REPLACE INTO file_stat (folder, rows) VALUES (?, ?)');
-    this.#database.transaction(() => {
-      for (const [folder, row] of this.#changed) insert.run(Buffer.from(folder, 'latin1'), row.pack());
-    })();
-    this.#changed.clear();
+    for (const folder of [...this.#added.keys()]) this.#merge(folder);
+    this.#table.flush();
   }
 
   #fileDigest(path: string, name: string, stat: BigIntStats): Buffer {
-    const folder = this.#folder(path);
-    const added = folder.added.get(name);
-    if (added !== undefined && same(added.stat, stat) && newest(stat) < added.checkedAt - racyWindow) return added.digest;
-    const place = folder.row?.place(name, folder.next) ?? -1;
-    folder.next = place + 1;
-    if (folder.row !== null && place >= 0 && folder.row.trusts(place, stat)) return folder.row.digest(place);
+    const { row } = this.#table.get(path);
+    const added = this.#addedTo(path);
+    const known = added.files.get(name);
+    if (known !== undefined && same(known.stat, stat) && newest(stat) < known.checkedAt - racyWindow) return known.digest;
+    const place = row?.place(name, added.next) ?? -1;
+    added.next = place + 1;
+    if (row !== null && place >= 0 && row.trusts(place, stat)) return row.digest(place);
     const checkedAt = this.#now();
     const digest = this.#hash(`${path}/${name}`);
-    folder.added.set(name, { stat, checkedAt, digest });
+    added.files.set(name, { stat, checkedAt, digest });
     return digest;
   }
 
-  #folder(path: string): Folder {
-    let folder = this.#folders.get(path);
-    if (folder === undefined) {
-      const found = this.#select.get(Buffer.from(path, 'latin1'));
-      folder = { row: found === undefined ? null : StatRow.unpack(found.rows), next: 0, added: new Map() };
-      this.#folders.set(path, folder);
-    }
-    return folder;
+  #addedTo(path: string): Added {
+    let added = this.#added.get(path);
+    if (added === undefined) this.#added.set(path, (added = { files: new Map(), next: 0 }));
+    return added;
+  }
+
+  /** Puts what was learned file by file, in a folder and below it, into the rows. */
+  #mergeAdded(root: string): void {
+    for (const folder of [...this.#added.keys()]) if (folder === root || folder.startsWith(`${root}/`)) this.#merge(folder);
   }
 
   /** The row of a folder with what was learned file by file in it. */
-  #wholeRow(path: string): StatRow | null {
-    const folder = this.#folder(path);
-    if (folder.added.size > 0) {
-      folder.row = merged(folder);
-      folder.added.clear();
-      this.#changed.set(path, folder.row);
-    }
-    return folder.row;
-  }
-
-  #replace(path: string, row: StatRow): void {
-    this.#folders.set(path, { row, next: 0, added: new Map() });
-    this.#changed.set(path, row);
-  }
-
-  /** The rows of files before `until` in the scan, which were all trusted, into a builder that starts late. */
-  #copyUpTo(builder: StatRowBuilder, known: StatRow, names: readonly string[], until: string): void {
-    let place = 0;
-    for (const name of names) {
-      if (name === until) return;
-      const found = known.place(name, place);
-      if (found < 0) continue;
-      known.copyTo(found, builder);
-      place = found + 1;
-    }
-  }
-
-  #shortened(folder: string, known: StatRow, names: readonly string[]): StatRow {
-    const builder = new StatRowBuilder(names.length);
-    let place = 0;
-    for (const name of names) {
-      const found = known.place(name, place);
-      if (found < 0) continue;
-      known.copyTo(found, builder);
-      place = found + 1;
-    }
-    return builder.finish();
+  #merge(folder: string): void {
+    const added = this.#added.get(folder);
+    this.#added.delete(folder);
+    if (added !== undefined && added.files.size > 0) this.#table.set(folder, merged(this.#table.get(folder).row, added), null);
   }
 
   #hash(path: string): Buffer {
@@ -218,14 +184,14 @@ export class StatCache {
   }
 }
 
-function merged(folder: Folder): StatRow {
-  const names = new Set(folder.row?.names);
-  for (const name of folder.added.keys()) names.add(name);
+function merged(row: StatRow | null, { files }: Added): StatRow {
+  const names = new Set(row?.names);
+  for (const name of files.keys()) names.add(name);
   const builder = new StatRowBuilder(names.size);
   for (const name of [...names].sort()) {
-    const added = folder.added.get(name);
+    const added = files.get(name);
     if (added !== undefined) builder.add(name, added.stat, added.checkedAt, added.digest);
-    else folder.row!.copyTo(folder.row!.place(name, -1), builder);
+    else row!.copyTo(row!.place(name, -1), builder);
   }
   return builder.finish();
 }

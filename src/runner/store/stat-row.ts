@@ -4,6 +4,7 @@
  * One database row a folder, because 100,000 rows take ten times as long to read as a hundred blobs of 1,000.
  */
 import type { BigIntStats } from 'node:fs';
+import { isAscii } from './file-bytes.ts';
 
 const fields = 5;
 const version = 1;
@@ -13,11 +14,22 @@ export class StatRow {
   readonly #facts: BigInt64Array;
   readonly #digests: Buffer;
   #places: Map<string, number> | null = null;
+  #plain: boolean | null = null;
 
   constructor(names: readonly string[], facts: BigInt64Array, digests: Buffer) {
     this.names = names;
     this.#facts = facts;
     this.#digests = digests;
+  }
+
+  /** Whether all names are ASCII. */
+  get plain(): boolean {
+    return (this.#plain ??= isAscii(this.names.join('')));
+  }
+
+  /** How many files a packed row has, without unpacking it; -1 for one that cannot be. */
+  static count(packed: Buffer): number {
+    return packed.length < 12 || packed.readUInt32LE(0) !== version ? -1 : packed.readUInt32LE(4);
   }
 
   /** Where a name is, or -1. `guess` is tried first: a scan in order of name finds each file there. */

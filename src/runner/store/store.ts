@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
+import { ownPackageRoot } from '../package-root.ts';
 import { ArtefactStore } from './artefacts.ts';
 import { openDatabase } from './database.ts';
 import { errorCode } from './file-bytes.ts';
@@ -32,7 +33,7 @@ export function openStore(options: { readonly cache: string; readonly mode: 'wri
   const { cache, mode } = options;
   if (mode === 'write') makeFolders(cache);
   const { database, notices } = openDatabase(join(cache, 'pipe.db'), mode);
-  const stats = new StatCache(database, { writable: mode === 'write' });
+  const stats = new StatCache(database, { writable: mode === 'write', helpers: { program: join(ownPackageRoot(), 'dist', 'stat-helper.js'), filesEach: 25_000 } });
   const store: Store = {
     cache,
     artefacts: new ArtefactStore(cache, database, { writable: mode === 'write' }),

@@ -11,6 +11,7 @@ import { migrate } from '../../../src/runner/store/database.ts';
 import type { Json } from '../../../src/runner/json.ts';
 import type { ManifestPart } from '../../../src/runner/store/model.ts';
 import { StatCache } from '../../../src/runner/store/stat-cache.ts';
+import { TreeNodes } from '../../../src/runner/store/tree-nodes.ts';
 import { temporaryFolder } from '../store/temp-folder.ts';
 
 /** What a tree holds, as a plain value: the model against which digests are tested. */
@@ -80,13 +81,13 @@ test('after any edits, the key of an input folder or glob is what it was exactly
         if (step !== null) apply(join(root, 'data'), model, step);
         // Every plan is another process a minute later: what the stat cache trusts has to be right.
         const stats = new StatCache(database, { writable: true, clock: () => Date.now() + 60_000 });
-        const folder = readPathInput({ kind: 'path', path: 'data', glob: false }, root, stats, new Map()).value;
+        const folder = readPathInput({ kind: 'path', path: 'data', glob: false }, root, stats, new TreeNodes()).value;
         const content = canonicalJson([...model].sort());
         same(seen, content, keyOf('plan', [{ part: 'in.d', value: folder }]));
         stats.flush();
         // A glob follows links, which here lead nowhere or anywhere.
         if ([...model.values()].some(value => value.startsWith('l'))) continue;
-        const glob = readPathInput({ kind: 'path', path: 'data/**', glob: true }, root, stats, new Map()).value;
+        const glob = readPathInput({ kind: 'path', path: 'data/**', glob: true }, root, stats, new TreeNodes()).value;
         same(seenGlob, content, keyOf('plan', [{ part: 'in.d', value: glob }]));
         stats.flush();
       }

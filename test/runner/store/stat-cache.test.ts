@@ -5,12 +5,14 @@ import { expect, onTestFinished, test } from 'vitest';
 import { openDatabase } from '../../../src/runner/store/database.ts';
 import { StatCache } from '../../../src/runner/store/stat-cache.ts';
 import { StatRow, StatRowBuilder } from '../../../src/runner/store/stat-row.ts';
+import type { StatCacheOptions } from '../../../src/runner/store/stat-cache.ts';
+import { TreeNodes } from '../../../src/runner/store/tree-nodes.ts';
 import { temporaryFolder } from './temp-folder.ts';
 
 interface Rig {
   readonly folder: string;
   /** A cache as another process would open it; the clock runs `ahead` milliseconds before the real one. */
-  open(ahead: number): StatCache;
+  open(ahead: number, options?: Partial<StatCacheOptions>): StatCache;
   rows(): number;
 }
 
@@ -21,11 +23,11 @@ function rig(): Rig {
   const data = join(folder, 'data');
   mkdirSync(join(data, 'sub'), { recursive: true });
   for (const name of ['a', 'b', 'sub/c']) writeFileSync(join(data, name), name);
-  return { folder: data, open: ahead => cacheAt(database, ahead), rows: () => Number(database.prepare('SELECT count(*) FROM file_stat').pluck().get()) };
+  return { folder: data, open: (ahead, options) => cacheAt(database, ahead, options), rows: () => Number(database.prepare('SELECT count(*) FROM file_stat').pluck().get()) };
 }
 
-function cacheAt(database: Database, ahead: number): StatCache {
-  return new StatCache(database, { writable: true, clock: () => Date.now() + ahead });
+function cacheAt(database: Database, ahead: number, options: Partial<StatCacheOptions> = {}): StatCache {
+  return new StatCache(database, { writable: true, clock: () => Date.now() + ahead, ...options });
 }
 
 function folderOf({ folder }: Rig, cache: StatCache): { readonly digest: string; readonly hashed: number } {
@@ -146,4 +148,67 @@ test('a row survives packing, odd names included, and a damaged one is refused',
   expect(StatRow.unpack(packed.subarray(0, packed.length - 1))).toBeNull();
   expect(StatRow.unpack(Buffer.alloc(3))).toBeNull();
   expect(StatRow.unpack(new StatRowBuilder(0).finish().pack())?.names).toEqual([]);
+});
+
+test('a folder that is as it was is neither listed nor hashed, and its nodes can still be had', () => {
+  const setup = rig();
+  const first = setup.open(10_000);
+  const before = new TreeNodes();
+  const whole = first.folder(setup.folder, before);
+  first.flush();
+  const cache = setup.open(10_000);
+  const nodes = new TreeNodes();
+  expect(cache.folder(setup.folder, nodes)).toEqual(whole);
+  const all = [...nodes.unknown(() => false)].sort();
+  expect(all).toEqual([...before.unknown(() => false)].sort());
+  expect(all).toHaveLength(2);
+  // Who has the root's node has the others.
+  const again = new TreeNodes();
+  cache.folder(setup.folder, again);
+  expect([...again.unknown(() => true)]).toEqual([]);
+  expect(again.get(whole.digest.toString('hex'))).toEqual(before.get(whole.digest.toString('hex')));
+});
+
+test('names that come, go or change their kind in a folder that was known as a whole are noticed', () => {
+  const setup = rig();
+  const at = (...parts: string[]): string => join(setup.folder, ...parts);
+  const changes: [string, () => void][] = [
+    ['a new file', () => writeFileSync(at('sub', 'new'), '')],
+    ['a file that went', () => rmSync(at('sub', 'new'))],
+    ['an empty folder', () => mkdirSync(at('sub', 'deep'))],
+    ['a file in it', () => writeFileSync(at('sub', 'deep', 'd'), 'd')],
+    ['a folder that went', () => rmSync(at('sub', 'deep'), { recursive: true })],
+    ['a renamed file', () => renameSync(at('b'), at('c'))],
+    ['two names exchanged', () => { renameSync(at('a'), at('x')); renameSync(at('c'), at('a')); renameSync(at('x'), at('c')); }],
+    ['a file made executable', () => chmodSync(at('sub', 'c'), 0o755)],
+    ['a file that became a folder', () => { rmSync(at('a')); mkdirSync(at('a')); }],
+    ['a folder that became a link', () => { rmSync(at('a'), { recursive: true }); symlinkSync('c', at('a')); }],
+    ['a link with another text', () => { rmSync(at('a')); symlinkSync('./c', at('a')); }],
+    ['a link that went', () => rmSync(at('a'))],
+    ['a folder that was replaced by another', () => { renameSync(at('sub'), at('was')); mkdirSync(at('sub')); }],
+  ];
+  let ahead = 10_000;
+  const seen = new Set([folderOf(setup, setup.open(0)).digest]);
+  for (const [what, change] of changes) {
+    const learn = setup.open(ahead);
+    folderOf(setup, learn);
+    learn.flush();
+    change();
+    const { digest } = folderOf(setup, setup.open(ahead += 10_000));
+    expect(digest, what).toBe(new StatCache(openDatabase(join(temporaryFolder(), 'pipe.db'), 'write').database, { writable: false }).folder(setup.folder).digest.toString('hex'));
+    if (!what.startsWith('a file that went') && !what.startsWith('a folder that went')) expect(seen.has(digest), what).toBe(false);
+    seen.add(digest);
+  }
+});
+
+test('a file that is hashed by itself takes the folder as a whole out of what is known', () => {
+  const setup = rig();
+  const first = setup.open(10_000);
+  const before = folderOf(setup, first).digest;
+  first.flush();
+  writeFileSync(join(setup.folder, 'a'), 'x');
+  const single = setup.open(20_000);
+  single.file(join(setup.folder, 'a'));
+  single.flush();
+  expect(folderOf(setup, setup.open(20_000)).digest).not.toBe(before);
 });
