@@ -94,6 +94,52 @@ export const colour = () => JSON.parse(readFileSync(new URL('./colour.json', imp
     }
   });
 
+  it('sends the native tensor backend to a host that has none, once, and leaves alone one that has its own', () => {
+    const project = site.project(`
+stages:
+  look: { uses: look, on: box, with: { n: 1 } }
+`, {
+      'stages/look.ts': `
+import { readdirSync, writeFileSync } from 'node:fs';
+import { z } from 'zod';
+import { defineStage } from 'xfolds/stage';
+export const stage = defineStage({
+  summary: 'Looks.', params: z.strictObject({ n: z.int() }), inputs: {}, outputs: { seen: 'file' },
+  async run({ outputs }) {
+    const folder = process.env.PIPE_BACKENDS!;
+    writeFileSync(outputs.seen, folder + ' ' + readdirSync(folder, { recursive: true }).sort().join(' '));
+  },
+});
+`,
+      'here/tensorflow-9.9.9-cpu/ready.json': '{"format":1,"tensorflow":"9.9.9","device":"cpu","binding":"binding.node"}',
+      'here/tensorflow-9.9.9-cpu/binding.node': 'b'.repeat(100_000),
+      'here/tensorflow-9.9.9-cpu/python/tensorflow/libtensorflow_cc.so.2': 'l'.repeat(100_000),
+      'here/tensorflow-9.9.9-cpu/python/tensorflow/not-needed.py': '',
+      'there/own/ready.json': '{}',
+    }, "setup: 'unset PIPE_BACKENDS; export XDG_CACHE_HOME=/nowhere'");
+    const env = { PIPE_BACKENDS: project.path('here') };
+    try {
+      symlinkSync(fileURLToPath(new URL('../../node_modules', import.meta.url)), project.path('node_modules'));
+      const first = project.pipe(['run', '--json'], env);
+      expect(first.stdout + first.stderr).toContain('"ran":1');
+      const seen = project.read('cache/out/p/look/seen');
+      expect(seen).toMatch(new RegExp(`^${site.folder}/store/artefacts/[0-9a-f]+/backends tensorflow-9\\.9\\.9-cpu tensorflow-9\\.9\\.9-cpu/binding\\.node tensorflow-9\\.9\\.9-cpu/python `));
+      expect(seen).toContain('libtensorflow_cc.so.2 tensorflow-9.9.9-cpu/ready.json');
+      expect(seen).not.toContain('not-needed');
+      const blobs = treeSize(join(site.folder, 'store', 'blobs'));
+      project.write('pipe.yaml', project.read('pipe.yaml').replace('n: 1', 'n: 2'));
+      expect(project.pipe(['run', '--json'], env).stdout).toContain('"ran":1');
+      expect(treeSize(join(site.folder, 'store', 'blobs')) - blobs).toBeLessThan(1000);
+      const own = project.path('there');
+      project.write('pipe.hosts.yaml', `hosts:\n  box: ${site.entry(`setup: 'export PIPE_BACKENDS=${own}'`)}\n`);
+      project.write('pipe.yaml', project.read('pipe.yaml').replace('n: 2', 'n: 3'));
+      expect(project.pipe(['run', '--json'], env).stdout).toContain('"ran":1');
+      expect(project.read('cache/out/p/look/seen')).toBe(`${own} own own/ready.json`);
+    } finally {
+      project.remove();
+    }
+  });
+
   it('leaves a large output there until somebody needs it', () => {
     const project = site.project(`
 stages:

@@ -6,6 +6,7 @@ import type { Executor } from '../run/executor.ts';
 import { createLocalExecutor } from '../run/local.ts';
 import { placeOf } from '../run/places.ts';
 import type { Artefact } from '../store/model.ts';
+import type { BackendProbe } from './context.ts';
 import type { Session } from './session.ts';
 
 export interface OpenPlaces {
@@ -16,6 +17,7 @@ export interface OpenPlaces {
 
 export interface PlacesOptions {
   readonly packageRoot: string;
+  readonly backends: BackendProbe;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly signal: AbortSignal;
   readonly notice: (text: string) => void;
@@ -23,7 +25,7 @@ export interface PlacesOptions {
   readonly detach?: boolean;
 }
 
-export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'store' | 'plan'>, { packageRoot, env, signal, notice, detach = false }: PlacesOptions): Promise<OpenPlaces> {
+export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'store' | 'plan'>, { packageRoot, backends, env, signal, notice, detach = false }: PlacesOptions): Promise<OpenPlaces> {
   const local = createLocalExecutor({ packageRoot, environment: env, keepWorkers: true });
   let remote: RemotePlaces | null = null;
   const open = async (): Promise<RemotePlaces> => {
@@ -31,7 +33,7 @@ export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'sto
     const { openRemotePlaces } = await import('../remote/executors.ts');
     // Nothing runs elsewhere, and yet something may lie there from another run.
     const hosts = session.hosts.file === null ? await loadHosts(session.graph.root, env) : session.hosts;
-    return (remote ??= openRemotePlaces({ hosts, store: session.store, packageRoot, notice, signal, detach }));
+    return (remote ??= openRemotePlaces({ hosts, store: session.store, packageRoot, notice, signal, detach, portable: backends.portable }));
   };
   if (namesElsewhere(session.graph)) {
     const { warm } = await open();

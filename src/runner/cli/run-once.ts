@@ -71,7 +71,7 @@ export async function runUntilStopped(session: Session, options: Choices, contex
       emit({ event: 'notice', level: 'info', text: `tensor backend: ${session.platform.backend}` });
     }
   };
-  const places = await openPlaces(session, { packageRoot: context.packageRoot, env: context.env, signal: signals.kill, notice: text => emit({ event: 'notice', level: 'warning', text }), detach: extras.detach === true });
+  const places = await openPlaces(session, { packageRoot: context.packageRoot, backends: context.backends, env: context.env, signal: signals.kill, notice: text => emit({ event: 'notice', level: 'warning', text }), detach: extras.detach === true });
   try {
     for (const text of store.notices) emit({ event: 'notice', level: 'warning', text });
     const summary = await runPlan({

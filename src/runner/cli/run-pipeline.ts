@@ -60,7 +60,7 @@ export async function runPipelineWith(options: RunPipelineOptions, installation:
   );
   const kill = options.kill ?? new AbortController().signal;
   const notice = (text: string): void => options.onEvent?.({ event: 'notice', level: 'warning', text });
-  const places = await openPlaces(session, { packageRoot, env: process.env, signal: kill, notice });
+  const places = await openPlaces(session, { packageRoot, backends, env: process.env, signal: kill, notice });
   try {
     return await runPlan({
       plan: session.plan,

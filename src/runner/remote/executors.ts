@@ -8,6 +8,7 @@ import { Host } from './host.ts';
 import { NotThere, pullIntoStore } from './pull.ts';
 import { hostPrograms } from './programs.ts';
 import { createRemoteExecutor } from './remote-executor.ts';
+import type { PortableBackends } from './remote-executor.ts';
 
 export interface RemotePlaces {
   /** Null when there is no such host. */
@@ -27,9 +28,10 @@ export interface RemoteOptions {
   readonly signal: AbortSignal;
   /** Jobs go on when this process is asked to stop. */
   readonly detach: boolean;
+  readonly portable: PortableBackends;
 }
 
-export function openRemotePlaces({ hosts, store, packageRoot, notice, signal, detach }: RemoteOptions): RemotePlaces {
+export function openRemotePlaces({ hosts, store, packageRoot, notice, signal, detach, portable }: RemoteOptions): RemotePlaces {
   const open = new Map<string, { readonly host: Host; readonly executor: Executor }>();
   const place = (name: string): { readonly host: Host; readonly executor: Executor } | null => {
     const known = open.get(name);
@@ -37,7 +39,7 @@ export function openRemotePlaces({ hosts, store, packageRoot, notice, signal, de
     const settings = hosts.entries.get(name);
     if (settings === undefined) return null;
     const host = openHost(settings, packageRoot, notice);
-    const made = { host, executor: createRemoteExecutor({ host, store, packageRoot, detach }) };
+    const made = { host, executor: createRemoteExecutor({ host, store, packageRoot, detach, portable }) };
     open.set(name, made);
     return made;
   };

@@ -50,6 +50,11 @@ export class Host {
     return this.#link;
   }
 
+  /** Tells people. */
+  tell(text: string): void {
+    this.#notice(text);
+  }
+
   /** Does it over a connection, and again over another one when that is lost: for work that may be done twice. */
   async using<T>(signal: AbortSignal, work: (link: Link) => Promise<T>): Promise<T> {
     for (;;) {

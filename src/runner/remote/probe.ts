@@ -45,7 +45,7 @@ if [ -n "$node" ] && [ -x "$node" ]; then say node "$(limit "$node" --version 2>
 if command -v nvidia-smi >/dev/null 2>&1; then
   limit nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader 2>&1 | while IFS= read -r line; do say gpu "$line"; done
 fi
-for ready in "\${PIPE_BACKENDS:-\${XDG_CACHE_HOME:-$HOME/.cache}/pipe/backends}"/*/ready.json "$folder"/backends/*/ready.json; do
+for ready in "\${PIPE_BACKENDS:-\${XDG_CACHE_HOME:-$HOME/.cache}/pipe/backends}"/*/ready.json; do
   [ -f "$ready" ] && say backend "$(dirname "$ready")"
 done
 if [ "$partition" != - ]; then

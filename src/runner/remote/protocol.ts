@@ -7,6 +7,9 @@ import type { Grant, JobOutcome } from '../run/executor.ts';
 /** Printed by the agent before its first frame: what a shell's start-up files print before is skipped. */
 export const greeting = 'pipe-agent ready\n';
 
+/** Names a folder of tensor backends, each in a folder of its own with a `ready.json`; else they are looked for in `pipe/backends` of the user's cache. */
+export const backendsVariable = 'PIPE_BACKENDS';
+
 /** One entry of an artefact: type, byte path below it ('' for itself), SHA-256 of a file's bytes or a link's target, size. */
 export type HostEntry = readonly [type: 'f' | 'x' | 'd' | 'l', path: string, content: string, size: number];
 
@@ -94,6 +97,8 @@ export interface HostFacts {
   readonly memoryBytes: number;
   readonly gpus: readonly { readonly id: string; readonly memoryBytes: number }[];
   readonly freeBytes: number;
+  /** Folders of tensor backends that are installed there. */
+  readonly backends: readonly string[];
   /** Milliseconds since 1970, by the clock there. */
   readonly time: number;
 }

@@ -24,6 +24,7 @@ import type { Shipment } from './describe.ts';
 import type { Host } from './host.ts';
 import { ConnectionLost, HostRefusal } from './link.ts';
 import type { Link } from './link.ts';
+import { backendsVariable } from './protocol.ts';
 import type { HostExit, HostFacts, HostInput, HostJob, JobState, SlurmRequest } from './protocol.ts';
 import { pull } from './pull.ts';
 import { seal } from './sealed.ts';
@@ -33,10 +34,14 @@ export interface RemoteExecutorOptions {
   readonly host: Host;
   readonly store: Store;
   readonly packageRoot: string;
+  readonly portable: PortableBackends;
   readonly graceMs?: number;
   /** Being asked to stop means to follow it no more: the job goes on. */
   readonly detach?: boolean;
 }
+
+/** The native tensor backend that a choice means here, as files that work on another machine of this kind; null: there is none. */
+export type PortableBackends = (choice: string) => Promise<{ readonly identity: string; readonly files: ReadonlyMap<string, string> } | null>;
 
 type Control = Parameters<Executor['execute']>[1];
 
@@ -61,6 +66,8 @@ interface Needed {
   readonly inputs: Readonly<Record<string, HostInput>>;
   readonly shipments: ReadonlyMap<Digest, () => Shipment>;
   readonly code: StageCode | null;
+  /** A tensor backend that is sent there. */
+  readonly backend: Artefact | null;
 }
 
 class RemoteRun {
@@ -114,7 +121,7 @@ class RemoteRun {
       this.#checkPlatform(facts);
       needed ??= await this.#needed(facts);
       await ship(host, link, needed.shipments);
-      const job = this.#hostJob(needed);
+      const job = this.#hostJob(needed, facts);
       this.#started = true;
       const { secret } = this.#job.environment;
       // Over the connection's pipe only. A cluster's job asks for them when it starts.
@@ -225,16 +232,27 @@ class RemoteRun {
       store, projectRoot, packageRoot, placeThere: ({ digest, name }) => join(facts.folder, 'store', 'artefacts', digest, name),
     });
     for (const shipment of code?.shipments ?? []) shipped(shipment);
-    return { inputs: hostInputs, shipments, code };
+    const backend = code === null ? null : await this.#backendFor(facts);
+    if (backend !== null) shipped(backend);
+    return { inputs: hostInputs, shipments, code, backend: backend?.artefact ?? null };
   }
 
-  #hostJob({ inputs, code }: Needed): HostJob {
+  /** This machine's, where the host is of its kind and has none of its own. */
+  async #backendFor({ os, backends }: HostFacts): Promise<Shipment | null> {
+    if (backends.length > 0 || os !== `${process.platform}-${process.arch}`) return null;
+    const portable = await this.#options.portable(this.#job.backend);
+    if (portable === null) return null;
+    const { identity, files } = portable;
+    return gatheredShipment(this.#options.store, 'backends', new Map([...files].map(([place, path]) => [`${identity}/${place}`, path])));
+  }
+
+  #hostJob({ inputs, code, backend: sent }: Needed, { folder }: HostFacts): HostJob {
     const { cell, grant, plan, timeoutMs, backend, environment } = this.#job;
     const { slots, resources } = this.#settings;
     return {
       name: plan.key, token: this.#token, ...cacheOwner(this.#options.store.cache), cell, inputs, timeoutMs, backend, bundle: code?.bundle ?? null,
-      trees: (code?.shipments ?? []).map(({ artefact }) => artefact), resources: { ...cell.settings.resources, cpu: grant.cpu, memory: grant.memory },
-      plain: environment.plain, secretNames: Object.keys(environment.secret), graceMs: this.#options.graceMs ?? 30_000, slots, named: resources, slurm: this.#slurm(),
+      trees: [...(code?.shipments ?? []).map(({ artefact }) => artefact), ...(sent === null ? [] : [sent])], resources: { ...cell.settings.resources, cpu: grant.cpu, memory: grant.memory },
+      plain: { ...(sent === null ? {} : { [backendsVariable]: join(folder, 'store', 'artefacts', sent.digest, sent.name) }), ...environment.plain }, secretNames: Object.keys(environment.secret), graceMs: this.#options.graceMs ?? 30_000, slots, named: resources, slurm: this.#slurm(),
     };
   }
 

