@@ -62,7 +62,11 @@ export async function takeTurn(context: RunContext, cell: Cell, options: TurnOpt
   const known = recorded(context, settled, options) ?? (options.forced ? null : await recordedElsewhere(context, cell, settled));
   if (known) return { kind: 'fresh', result: known };
   const producers = await producersOfGone(context, cell);
-  if (producers.length > 0) return { kind: 'inputs-gone', producers };
+  if (producers.length > 0) {
+    // Another run may have finished this cell just now, and dropped what only this cell still needed.
+    const justNow = recorded(context, settleNow(context, cell), options);
+    return justNow ? { kind: 'fresh', result: justNow } : { kind: 'inputs-gone', producers };
+  }
 
   const lease = await whileLocked(() => context.leases.acquire(key, cell.id), context.whenLocked);
   if (!lease.held) return { kind: 'busy', holder: lease.holder };

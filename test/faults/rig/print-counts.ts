@@ -32,6 +32,7 @@ function toldTable(): string {
   }
   const all = names.flatMap(name => JSON.parse(readFileSync(join(countsFolder, name), 'utf8')) as Row[]);
   const lines = all.map(({ tried, times, came }) => `| ${tried} | ${times} | ${came} |`);
+  if (all.length === 0) return '';
   const total = all.reduce((sum, { times }) => sum + times, 0);
   return ['| tried | times | each time |', '|---|---|---|', ...lines, `| **all** | **${total}** | nothing lost |`, ''].join('\n');
 }
