@@ -54,7 +54,7 @@ function withStore<T>(mode: 'read' | 'write', options: CacheOptions, context: Cl
 }
 
 function size(options: CacheOptions, context: CliContext): void {
-  withStore('write', options, context, store => {
+  withStore('read', options, context, store => {
     const sizes = Object.entries(cacheSizes(store)).sort((a, b) => b[1] - a[1]);
     const total = sizes.reduce((sum, [, bytes]) => sum + bytes, 0);
     if (options.json) context.stdout.write(`${JSON.stringify({ cache: store.cache, total, ...Object.fromEntries(sizes) })}\n`);

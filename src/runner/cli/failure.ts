@@ -3,9 +3,11 @@ import { InvalidPipeline, PipeError } from '../diagnostic.ts';
 import { makeStyle } from '../ui/style.ts';
 import { terminalFacts } from '../ui/terminal.ts';
 import type { CliContext } from './context.ts';
+import { systemTrouble } from './system-trouble.ts';
 
 /** Prints the error and gives the exit code. With `json` it is one object `{"event":"error", …}` on stdout. */
-export async function reportFailure(error: unknown, context: CliContext, json: boolean): Promise<number> {
+export async function reportFailure(thrown: unknown, context: CliContext, json: boolean): Promise<number> {
+  const error = systemTrouble(thrown) ?? thrown;
   if (json) {
     context.stdout.write(`${JSON.stringify(await failureEvent(error))}\n`);
     return error instanceof PipeError ? error.exitCode : 1;

@@ -1,5 +1,7 @@
-import { closeSync, existsSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
+import { accessSync, closeSync, constants, copyFileSync, existsSync, mkdtempSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type BetterSqlite from 'better-sqlite3';
 import type { Database } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
@@ -17,12 +19,14 @@ const busyTimeoutMs = 30_000;
 /**
  * Opens the results database in WAL mode and brings it to the newest schema. A damaged file is moved aside with a
  * notice, and a new one begun: artefacts keep themselves, but which key made which is then lost, so stages run again.
- * A database of a newer program throws PipeError (exit 3). Reading mode makes an empty one where there is none.
+ * A database of a newer program throws PipeError (exit 3). Reading mode makes an empty one where there is none,
+ * and reads a copy of one beside which nothing can be written.
  */
 export function openDatabase(path: string, mode: 'write' | 'read'): OpenedDatabase {
   try {
     return { database: openOnce(path, mode), notices: [] };
   } catch (error) {
+    if (mode === 'read' && isUnwritable(error)) return { database: openCopy(path), notices: [] };
     if (!isDamage(error)) throw explained(path, error);
     if (mode === 'read') {
       throw new PipeError(`the results database ${path} is damaged`, {
@@ -44,6 +48,8 @@ function openOnce(path: string, mode: 'write' | 'read'): Database {
     migrate(empty, path);
     return empty;
   }
+  // SQLite itself would open it for reading only, and say so at the first change.
+  if (mode === 'write' && existsSync(path)) accessSync(path, constants.W_OK);
   const database = new Sqlite(path, { timeout: busyTimeoutMs });
   try {
     // Before anything is written: a newer program's database stays as it is.
@@ -57,6 +63,20 @@ function openOnce(path: string, mode: 'write' | 'read'): Database {
   } catch (error) {
     database.close();
     throw error;
+  }
+}
+
+/** Also to read, SQLite has to write beside the file. Where that cannot be, as in a cache on a read-only share, a copy is read. */
+function openCopy(path: string): Database {
+  const folder = mkdtempSync(join(tmpdir(), 'pipe-read-'));
+  try {
+    for (const suffix of ['', '-wal']) if (existsSync(path + suffix)) copyFileSync(path + suffix, join(folder, `pipe.db${suffix}`));
+    return openOnce(join(folder, 'pipe.db'), 'read');
+  } catch (error) {
+    throw explained(path, error);
+  } finally {
+    // The open file stays readable until it is closed.
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -106,10 +126,15 @@ export function isDamage(error: unknown): boolean {
   return code !== null && (code === 'SQLITE_NOTADB' || code.startsWith('SQLITE_CORRUPT'));
 }
 
+function isUnwritable(error: unknown): boolean {
+  const code = errorCode(error);
+  return code !== null && (code === 'SQLITE_CANTOPEN' || code === 'EACCES' || code === 'EROFS' || code.startsWith('SQLITE_READONLY'));
+}
+
 function explained(path: string, error: unknown): unknown {
   const code = errorCode(error);
   if (code === null || error instanceof PipeError) return error;
-  if (code === 'SQLITE_CANTOPEN' || code === 'EACCES' || code.startsWith('SQLITE_READONLY') || code === 'EROFS') {
+  if (isUnwritable(error)) {
     return new PipeError(`the results database ${path} cannot be opened for writing`, {
       exitCode: 3, code: 'database-unwritable', hint: 'check the permissions of the cache folder, or give another with --cache', cause: error,
     });

@@ -1,19 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { makeProject } from '../../rig/project.ts';
-
-/** A file system of so many bytes at the folder; false where this user may not mount one. */
-function mountSmall(folder: string, size: string): boolean {
-  mkdirSync(folder, { recursive: true });
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'ignore' });
-  } catch {
-    return false;
-  }
-  onTestFinished(() => void execFileSync('umount', ['-l', folder]));
-  return true;
-}
+import { mountSmall, remount } from '../../rig/small-disk.ts';
 
 test('a full disk fails what meets it and says so, starts nothing more, and loses nothing: with room the rest runs', async context => {
   const project = makeProject(`
@@ -36,7 +23,7 @@ stages:
   expect(full.summary.exitCode).toBe(1);
   expect(full.status.small).toBe('ran');
   expect(full.of('cell.finished').filter(({ status }) => status === 'failed').every(({ cause, message }) => cause === 'disk-full' || /full|space/.test(message ?? ''))).toBe(true);
-  execFileSync('mount', ['-o', 'remount,size=60m', project.cache]);
+  remount(project.cache, 'size=60m');
   const roomy = await project.run();
   expect(roomy.summary).toMatchObject({ failed: 0, skipped: 0, exitCode: 0 });
   expect(roomy.status.small).toBe('fresh');
