@@ -13,6 +13,10 @@ export const stage = defineStage({
     batch: z.int().positive().default(64),
     /** Also the loss at the logit scale that is best on the split `validation`: ranking without over-confidence. */
     calibrate: z.boolean().default(false),
+    /** Only so many pairs of the split, drawn by `seed`; null for all. Models that score each pair apart take pool² passes. */
+    limit: z.int().min(2).nullable().default(null),
+    /** Of an encoder–decoder's log p(caption | image), how much of log p(caption) is taken off. */
+    prior: z.number().min(0).max(1).default(1),
     /** Captions `as-trained`: reduced or in windows, as when the model was last trained; or `whole`. */
     read: z.enum(['as-trained', 'whole']).default('as-trained'),
   }),
@@ -28,7 +32,8 @@ export const stage = defineStage({
     const { scoreRetrieval } = await import('../src/study/eval/retrieval.ts');
     const { openTokens } = await import('../src/study/text/token-file.ts');
     const { openBackend } = await import('../src/study/nn/choose-backend.ts');
-    const { checkModelFits, PairedDataError, rowsOfSplit } = await import('../src/study/nn/data.ts');
+    const { checkModelFits, drawRows, PairedDataError, rowsOfSplit } = await import('../src/study/nn/data.ts');
+    const { captionScores } = await import('../src/study/nn/caption-scores.ts');
     const { embedder } = await import('../src/study/nn/embed.ts');
     const { floatBytes } = await import('../src/study/nn/float-bytes.ts');
     const { loadModel } = await import('../src/study/nn/model-folder.ts');
@@ -42,14 +47,17 @@ export const stage = defineStage({
     try {
       const tokens = await openTokens(inputs.tokens);
       checkModelFits(config, images, tokens);
-      const rows = rowsOfSplit(images, tokens, params.split);
+      const all = rowsOfSplit(images, tokens, params.split);
+      const rows = params.limit === null ? all : drawRows(all, params.limit, params.seed, 'evaluate');
       if (rows.length < 2) throw new PairedDataError(`the split "${params.split}" has ${rows.length} pairs; retrieval needs at least 2`);
       if (rows.length < params.pool) report.note(`the split has ${rows.length} pairs: the pool is that, not ${params.pool}`);
       const backend = await openBackend(choice, { threads: resources.cpu, gpus: resources.gpus, note: report.note });
       report.platform({ backend: backend.label, threads: backend.threads, device: backend.device });
 
       const started = performance.now();
-      const embed = embedder(backend, config, weights, images, tokens, Math.min(params.batch, rows.length), asRead);
+      const decodes = config.decoder !== undefined;
+      if (decodes && params.calibrate) throw new PairedDataError('a caption likelihood has no logit scale to calibrate: set calibrate: false');
+      const embed = decodes ? null : embedder(backend, config, weights, images, tokens, Math.min(params.batch, rows.length), asRead);
       const { pool, seed } = params;
       const held = params.calibrate ? rowsOfSplit(images, tokens, 'validation') : [];
       if (params.calibrate && held.length < 2) throw new PairedDataError(`calibration needs pairs in the split "validation"; it has ${held.length}`);
@@ -64,16 +72,20 @@ export const stage = defineStage({
       let embeddings;
       let calibratedScale: number | null = null;
       try {
-        embeddings = await embed.embed(rows, watch(0));
-        if (params.calibrate) calibratedScale = calibrateLogitScale(await embed.embed(held, watch(rows.length)), pool, seed);
+        embeddings =
+          embed === null
+            ? await captionScores(backend, config, weights, images, tokens, rows, { batch: params.batch, reading: asRead, prior: params.prior, watch: watch(0) })
+            : await embed.embed(rows, watch(0));
+        if (params.calibrate) calibratedScale = calibrateLogitScale(await embed!.embed(held, watch(rows.length)), pool, seed);
       } finally {
-        embed.dispose();
+        embed?.dispose();
       }
 
       // Equal captions are equally right answers.
       const captions = Array.from(rows, (row) => tokens.ids.subarray(row * tokens.context, (row + 1) * tokens.context).join());
       const scores = scoreRetrieval(embeddings, { pool, seed, positives: positivesByKeys(rows.length, captions) });
-      const logitScale = Math.exp(weights.get('logit_scale')![0]!);
+      // Log-likelihoods are logits as they are.
+      const logitScale = decodes ? 1 : Math.exp(weights.get('logit_scale')![0]!);
       const loss = contrastiveLoss(embeddings, logitScale, pool, seed);
       const calibrated = calibratedScale === null ? null : contrastiveLoss(embeddings, calibratedScale, pool, seed).loss;
       const size = modelSize(config);
@@ -83,6 +95,7 @@ export const stage = defineStage({
         ...retrievalMetrics(scores),
         { metric: 'parameters', value: size.parameters },
         { metric: 'non_embedding_parameters', value: size.nonEmbedding },
+        { metric: 'trainable_parameters', value: size.trainable },
         { metric: 'macs_per_pair', value: macsPerPair(config, asRead) },
         { metric: 'text_tokens', value: tokensPerPair(config, asRead).text },
         { metric: 'attention_pairs', value: attentionPairs(config, textShape(config, asRead.text).tokens) * textShape(config, asRead.text).sequences },

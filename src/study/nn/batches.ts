@@ -19,6 +19,8 @@ export interface ImageSource {
   readonly mean: readonly number[];
   readonly std: readonly number[];
   read(indices: ArrayLike<number>, out: Uint8Array): void;
+  /** What is known of each row. */
+  readonly rows?: readonly { readonly modality: string }[];
 }
 
 /** Token ids by row, `[count, context]`, and how many of each row's are used. */
@@ -95,6 +97,8 @@ export function batchBuilder(
     ...(parts.places ? { places: new Int32Array(batch * read) } : {}),
     ...(parts.padding ? { padding: new Float32Array(sequences * shape.tokens) } : {}),
     ...(parts.shares ? { shares: new Float32Array(sequences) } : {}),
+    ...(parts.targets ? { targets: new Int32Array(sequences * shape.tokens), counted: new Float32Array(sequences * shape.tokens) } : {}),
+    ...(parts.route > 0 ? { route: new Float32Array(batch * parts.route) } : {}),
   };
   const tables = normalisationTables(images);
   const fixed = (row: number): Random => randomOf('reading', row);
@@ -124,6 +128,8 @@ export function batchBuilder(
     result.ids.fill(0);
     result.padding?.fill(-1e9);
     result.shares?.fill(0);
+    result.targets?.fill(0);
+    result.counted?.fill(0);
     for (let index = 0; index < batch; index++) {
       let filled = 0;
       readCaption(tokens, rows[index]!, reading.text, shape.tokens, draws(rows[index]!), (sequence, own) => {
@@ -131,6 +137,8 @@ export function batchBuilder(
         result.ids.set(own, at * shape.tokens);
         result.ends[at] = at * shape.tokens + (atStart ? 0 : own.length - 1);
         result.padding?.fill(0, at * shape.tokens, at * shape.tokens + own.length);
+        for (let place = 1; place < own.length; place++) result.targets?.fill(own[place]!, at * shape.tokens + place - 1, at * shape.tokens + place);
+        result.counted?.fill(1, at * shape.tokens, at * shape.tokens + own.length - 1);
         filled++;
       });
       const from = index * shape.sequences;
@@ -142,10 +150,21 @@ export function batchBuilder(
       }
     }
   };
+  /** Modalities without an adapter of their own take the last. */
+  const fillRoute = (rows: ArrayLike<number>): void => {
+    if (result.route === undefined) return;
+    const experts = config.adapter!.experts!;
+    result.route.fill(0);
+    for (let index = 0; index < batch; index++) {
+      const expert = experts.indexOf(images.rows?.[rows[index]!]?.modality ?? '');
+      result.route[index * experts.length + (expert < 0 ? experts.length - 1 : expert)] = 1;
+    }
+  };
   return (rows, draws = {}) => {
     if (rows.length !== batch) throw new RangeError(`a batch of ${rows.length} rows where ${batch} are expected`);
     fillImages(rows, draws);
     fillTexts(rows, draws);
+    fillRoute(rows);
     return result;
   };
 }

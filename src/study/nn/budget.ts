@@ -1,5 +1,5 @@
 import type { ModelConfig } from './model-config.ts';
-import { flopsPerMac, macsPerPair } from './model-size.ts';
+import { flopsPerMacOf, macsPerPair } from './model-size.ts';
 import { type Reading, wholeReading } from './reading.ts';
 
 /** How long to train: exactly one of these. */
@@ -22,9 +22,9 @@ export class BudgetError extends Error {
   }
 }
 
-/** FLOP of training on one pair, counted as 6 · MAC, where the share `whole` of the steps reads everything. */
+/** FLOP of training on one pair, counted as 6 · MAC (4 with a frozen base), where the share `whole` of the steps reads everything. */
 export const flopsPerPair = (config: ModelConfig, reading: Reading = wholeReading, whole = 0): number =>
-  flopsPerMac * ((1 - whole) * macsPerPair(config, reading) + whole * macsPerPair(config));
+  flopsPerMacOf(config) * ((1 - whole) * macsPerPair(config, reading) + whole * macsPerPair(config));
 
 /**
  * Whole steps of `batch` pairs that come nearest to the budget; `perPair` are the FLOP of one.

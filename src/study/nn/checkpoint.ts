@@ -7,7 +7,7 @@ import type { ModelConfig } from './model-config.ts';
 import type { Parameter, Weights } from './parameters.ts';
 import { readSafeTensors, SafeTensorsError, writeSafeTensors } from './safetensors.ts';
 import type { SafeTensor } from './safetensors.ts';
-import { startingState } from './train-step.ts';
+import { stateNames } from './train-step.ts';
 
 export interface MetricRow {
   readonly metric: string;
@@ -47,8 +47,9 @@ export async function saveCheckpoint(
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
   const tensors = new Map<string, SafeTensor>();
-  for (const { name, shape } of parameters) {
-    for (const entry of stateNames(name)) tensors.set(`state/${entry}`, { shape, values: progress.state.get(entry)! });
+  for (const parameter of parameters) {
+    const { name, shape } = parameter;
+    for (const entry of stateNames(parameter)) tensors.set(`state/${entry}`, { shape, values: progress.state.get(entry)! });
     if (progress.best !== null) tensors.set(`best/${name}`, { shape, values: progress.best.weights.get(name)! });
   }
   const { step, best, rows } = progress;
@@ -88,7 +89,7 @@ export async function loadCheckpoint(
     return {
       step: Number(metadata['step']),
       state: new Map(
-        parameters.flatMap(({ name, shape }) => stateNames(name).map((entry) => [entry, values(`state/${entry}`, elements(shape))])),
+        parameters.flatMap((parameter) => stateNames(parameter).map((entry) => [entry, values(`state/${entry}`, elements(parameter.shape))])),
       ),
       best:
         best === null
@@ -101,6 +102,3 @@ export async function loadCheckpoint(
     return null;
   }
 }
-
-/** A weight's own name and those of its moments. */
-const stateNames = (name: string): string[] => [...startingState(new Map([[name, new Float32Array(0)]])).keys()];

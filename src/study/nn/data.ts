@@ -13,7 +13,7 @@ export type Split = 'train' | 'validation' | 'test';
 
 /** Rows of a split, in row order. @throws PairedDataError when images and tokens have different numbers of rows. */
 export function rowsOfSplit(
-  images: ImageSource & { readonly rows: readonly { readonly split: Split }[] },
+  images: Pick<ImageSource, 'count'> & { readonly rows: readonly { readonly split: Split }[] },
   tokens: TokenSource,
   split: Split,
 ): Uint32Array {

@@ -8,8 +8,10 @@ export function dense(tape: Tape, x: Tensor, weight: Tensor, bias?: Tensor): Ten
   const output = bias === undefined ? product : kernels.biasAdd(product, bias);
   const inputs = bias === undefined ? [x, weight] : [x, weight, bias];
   return tape.record(inputs, output, (dy) => {
-    const gradients = [tape.tracks(x) ? kernels.matMul(dy, weight, false, true) : null, kernels.matMul(x, dy, true, false)];
-    return bias === undefined ? gradients : [...gradients, kernels.biasGradient(dy)];
+    const towardsX = tape.tracks(x) ? kernels.matMul(dy, weight, false, true) : null;
+    // A frozen weight needs none.
+    const gradients = [towardsX, tape.tracks(weight) ? kernels.matMul(x, dy, true, false) : null];
+    return bias === undefined ? gradients : [...gradients, tape.tracks(bias) ? kernels.biasGradient(dy) : null];
   });
 }
 
@@ -64,7 +66,7 @@ export function attention(tape: Tape, packed: Tensor, shape: AttentionShape): Te
 export function gatherRows(tape: Tape, table: Tensor, ids: Tensor): Tensor {
   const { kernels } = tape;
   return tape.record([table, ids], kernels.gatherRows(table, ids), (dy) => [
-    kernels.scatterRows(dy, ids, table.shape[0]!),
+    tape.tracks(table) ? kernels.scatterRows(dy, ids, table.shape[0]!) : null,
     null,
   ]);
 }

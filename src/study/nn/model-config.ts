@@ -1,3 +1,6 @@
+import type { Adapter } from './adapter-config.ts';
+import { ModelConfigError } from './config-error.ts';
+import type { Decoder } from './decoder-config.ts';
 import { attentionMask, AttentionPatternError, type AttentionPattern, pooledAtStart, reachesAll } from './attention-pattern.ts';
 
 /** A tower's size. The heads share the width equally; the MLP is four times as wide. */
@@ -31,7 +34,13 @@ export interface ModelConfig {
   };
   /** Length of the embeddings that both towers project to. */
   readonly embedding: number;
+  /** Parts that are trained while the rest is frozen; left out: everything is trained. */
+  readonly adapter?: Adapter;
+  /** What writes captions, with the towers' sizes; left out: nothing does. */
+  readonly decoder?: Decoder;
 }
+
+export { ModelConfigError };
 
 /** What goes into a model: constant over the sizes of one sweep. */
 export interface ModelInput {
@@ -39,18 +48,6 @@ export interface ModelInput {
   readonly patch: number;
   readonly context: number;
   readonly vocabulary: number;
-}
-
-/** A size or preset that does not exist, or does not fit what goes in. */
-export class ModelConfigError extends Error {
-  override readonly name = 'ModelConfigError';
-  readonly exitCode = 2;
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
 }
 
 /** What a size such as `d64l3` gets where nobody says more; the input of preset n2. */
@@ -195,6 +192,10 @@ export function checked(config: ModelConfig): ModelConfig {
     }
   }
   checkAttention(config);
+  if (config.decoder !== undefined) checkDecoder(config);
+  if (config.adapter !== undefined && (config.sharing ?? 'dual') !== 'dual') {
+    throw new ModelConfigError(`adapters are of one tower each, but the towers of ${config.name} share weights (sharing: ${config.sharing})`, 'take a base with sharing: dual');
+  }
   const { sharing = 'dual', image, text } = config;
   if (sharing !== 'dual' && (image.width !== text.width || image.layers !== text.layers || image.heads !== text.heads)) {
     throw new ModelConfigError(
@@ -204,6 +205,12 @@ export function checked(config: ModelConfig): ModelConfig {
     );
   }
   return config;
+}
+
+function checkDecoder({ name, text, sharing = 'dual', adapter, decoder }: ModelConfig): void {
+  if (text.attention !== undefined || text.positions !== undefined || sharing !== 'dual' || adapter !== undefined) {
+    throw new ModelConfigError(`the decoder ${decoder!.kind} of ${name} is causal, with towers of its own`, 'leave masking, sharing and adapters to models without a decoder');
+  }
 }
 
 /** Whether the pattern fits the context, and whether the token that is read sees all of it in the end. */

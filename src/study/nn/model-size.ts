@@ -1,4 +1,6 @@
+import { adapterMacs } from './adapters.ts';
 import { attentionMask, pooledAtStart } from './attention-pattern.ts';
+import { decoderMacs } from './decoder.ts';
 import { elements } from './kernels.ts';
 import type { ModelConfig, SizeOptions } from './model-config.ts';
 import { checked, modelConfig, patchCount } from './model-config.ts';
@@ -9,12 +11,17 @@ export interface ModelSize {
   readonly parameters: number;
   /** Without the token embedding, whose share is half of a small model and whose lookups cost nothing. */
   readonly nonEmbedding: number;
+  /** Of all parameters, those that training changes. */
+  readonly trainable: number;
   /** Multiply-accumulates of one forward pass of one image and one caption. Training costs 6 FLOP for each. */
   readonly macsPerPair: number;
 }
 
 /** FLOP that training spends on one pair for each multiply-accumulate of the forward pass: 2 forward, 4 backward. */
 export const flopsPerMac = 6;
+
+/** The same with a frozen base: gradients flow through it, but its weights get none. */
+export const flopsPerMacOf = ({ adapter }: ModelConfig): number => (adapter === undefined ? flopsPerMac : 4);
 
 /** Multiply-accumulates of a transformer on `tokens` tokens of which `pairs` see each other: L (12 n d² + 2 pairs d). */
 const transformerMacs = (layers: number, width: number, tokens: number, pairs = tokens ** 2): number =>
@@ -27,7 +34,8 @@ export function imageMacs(config: ModelConfig, { image: reading }: Reading = who
   return (
     transformerMacs(image.layers, image.width, patches + 1) +
     3 * image.patch ** 2 * patches * image.width +
-    image.width * embedding
+    image.width * embedding +
+    adapterMacs(config, 'image', patches + 1)
   );
 }
 
@@ -46,11 +54,17 @@ export function attentionPairs({ text }: ModelConfig, tokens: number = text.cont
 export function textMacs(config: ModelConfig, { text: reading }: Reading = wholeReading): number {
   const { text, embedding } = config;
   const { tokens, sequences } = textShape(config, reading);
-  return sequences * (transformerMacs(text.layers, text.width, tokens, attentionPairs(config, tokens)) + text.width * embedding);
+  return sequences * (transformerMacs(text.layers, text.width, tokens, attentionPairs(config, tokens)) + text.width * embedding + adapterMacs(config, 'text', tokens));
 }
 
 /** Multiply-accumulates of one image and one caption, forward. */
-export const macsPerPair = (config: ModelConfig, reading: Reading = wholeReading): number => imageMacs(config, reading) + textMacs(config, reading);
+export function macsPerPair(config: ModelConfig, reading: Reading = wholeReading): number {
+  const { decoder } = config;
+  if (decoder === undefined) return imageMacs(config, reading) + textMacs(config, reading);
+  const own = decoderMacs(config, textShape(config, reading.text).tokens);
+  const image = decoder.kind === 'prefix-lm' ? 0 : imageMacs(config, reading) - (decoder.kind === 'git' ? config.image.width * config.embedding : 0);
+  return own + image + (decoder.kind === 'coca' ? textMacs(config, reading) : 0);
+}
 
 /**
  * Parameters and compute of a model by name (`d32l2`, `n3`, `B/32`; see modelConfig) or configuration. Names without an
@@ -60,11 +74,13 @@ export function modelSize(model: string | ModelConfig, options: SizeOptions = {}
   const config = typeof model === 'string' ? modelConfig(model, options) : checked(model);
   let parameters = 0;
   let nonEmbedding = 0;
-  for (const { part, shape } of parametersOf(config)) {
+  let trainable = 0;
+  for (const { part, shape, frozen = false } of parametersOf(config)) {
     parameters += elements(shape);
+    if (!frozen) trainable += elements(shape);
     if (part !== 'token embedding') nonEmbedding += elements(shape);
   }
-  return { parameters, nonEmbedding, macsPerPair: macsPerPair(config) };
+  return { parameters, nonEmbedding, trainable, macsPerPair: macsPerPair(config) };
 }
 
 /** Tokens that each tower sees for one pair. */

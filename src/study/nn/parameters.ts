@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto';
 import { randomOf } from '../data/random.ts';
+import { adapterParameters, trainedOfBase } from './adapters.ts';
+import type { DecoderKind } from './decoder-config.ts';
 import { elements } from './kernels.ts';
 import type { ModelConfig, Sharing } from './model-config.ts';
 import { patchCount } from './model-config.ts';
 
 export type Initial =
   | { readonly kind: 'normal'; readonly deviation: number }
-  | { readonly kind: 'constant'; readonly value: number };
+  | { readonly kind: 'constant'; readonly value: number }
+  /** Ones on the diagonal of a square matrix. */
+  | { readonly kind: 'identity' };
 
 /** One weight. The list of these is the only place that knows names, shapes and starting values. */
 export interface Parameter {
@@ -16,7 +20,9 @@ export interface Parameter {
   /** Weight decay is for matrices only: not for biases, norms, embeddings, positions and the logit scale. */
   readonly decay: boolean;
   /** Part of the model that tables count it under. */
-  readonly part: 'image tower' | 'text tower' | 'shared blocks' | 'token embedding' | 'projection' | 'logit scale';
+  readonly part: 'image tower' | 'text tower' | 'shared blocks' | 'token embedding' | 'projection' | 'adapters' | 'decoder' | 'logit scale';
+  /** True: it stays as it is. */
+  readonly frozen?: boolean;
 }
 
 const normal = (deviation: number): Initial => ({ kind: 'normal', deviation });
@@ -40,6 +46,14 @@ export const towerWeight = ({ sharing = 'dual' }: ModelConfig, tower: 'image' | 
  * width^-0.5 · (2 · layers)^-0.5, first MLP matrix (2 · width)^-0.5, projections width^-0.5, logit scale ln(1/0.07).
  */
 export function parametersOf(config: ModelConfig): readonly Parameter[] {
+  const { adapter, decoder } = config;
+  if (decoder !== undefined) return decoderParameters(config, decoder.kind);
+  if (adapter === undefined) return baseParameters(config);
+  const base = baseParameters(config).map((parameter) => (trainedOfBase(adapter, parameter.name) ? parameter : { ...parameter, frozen: true }));
+  return [...base, ...adapterParameters(config)];
+}
+
+function baseParameters(config: ModelConfig): readonly Parameter[] {
   const { image, text, embedding } = config;
   const modality = config.sharing === 'all';
   return sharedOnce(config, [
@@ -66,6 +80,35 @@ export function parametersOf(config: ModelConfig): readonly Parameter[] {
     matrix('text.projection', [text.width, embedding], text.width ** -0.5, 'projection'),
     { name: 'logit_scale', shape: [], initial: constant(Math.log(1 / 0.07)), decay: false, part: 'logit scale' },
   ]);
+}
+
+/** Of the towers what the decoder uses, and what is its own. */
+function decoderParameters(config: ModelConfig, kind: DecoderKind): Parameter[] {
+  const { image, text } = config;
+  const { width, layers } = text;
+  const base = baseParameters(config);
+  if (kind === 'coca') {
+    const cross = Array.from({ length: layers }, (_, layer) => `decoder.block${layer}.cross`).flatMap((name) => [
+      ...norm(`${name}.norm`, width, 'decoder'),
+      matrix(`${name}.query.weight`, [width, width], width ** -0.5, 'decoder'),
+      vector(`${name}.query.bias`, width, constant(0), 'decoder'),
+      matrix(`${name}.memory.weight`, [image.width, 2 * width], image.width ** -0.5, 'decoder'),
+      vector(`${name}.memory.bias`, 2 * width, constant(0), 'decoder'),
+      matrix(`${name}.out.weight`, [width, width], width ** -0.5 * (2 * layers) ** -0.5, 'decoder'),
+      vector(`${name}.out.bias`, width, constant(0), 'decoder'),
+    ]);
+    return [...base, ...blocks('decoder', width, layers, 'decoder'), ...cross, ...norm('decoder.after', width, 'decoder')];
+  }
+  const caption = base.filter(({ name }) => name.startsWith('text.') && name !== 'text.projection');
+  if (kind === 'git') {
+    const seen = base.filter(({ name }) => name.startsWith('image.') && name !== 'image.projection');
+    return [...seen, ...caption, matrix('decoder.image.weight', [image.width, width], image.width ** -0.5, 'decoder'), vector('decoder.image.bias', width, constant(0), 'decoder')];
+  }
+  return [
+    ...caption,
+    { name: 'decoder.patch.weight', shape: [3 * image.patch ** 2, width], initial: normal((9 * image.patch ** 2) ** -0.5), decay: true, part: 'decoder' },
+    positions('decoder.patch.positions', [patchCount(config), width], normal(0.01), 'decoder'),
+  ];
 }
 
 /** Shared weights under their shared name, at their first place. */
@@ -123,6 +166,8 @@ export function initialWeights(parameters: readonly Parameter[], seed: number): 
       const values = new Float32Array(elements(shape));
       if (initial.kind === 'constant') {
         values.fill(initial.value);
+      } else if (initial.kind === 'identity') {
+        for (let index = 0; index < values.length; index += shape[0]! + 1) values[index] = 1;
       } else {
         const random = randomOf(seed, 'weights', name);
         for (let index = 0; index < values.length; index++) values[index] = random.normal() * initial.deviation;

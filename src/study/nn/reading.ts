@@ -62,7 +62,13 @@ export function checkReading(config: ModelConfig, { text, image }: Reading): voi
 }
 
 /** Which of a batch's optional parts a model and its reading need. */
-export const partsOfBatch = ({ text }: ModelConfig, reading: Reading): { readonly places: boolean; readonly padding: boolean; readonly shares: boolean } => ({
+export const partsOfBatch = (
+  { text, adapter, decoder }: ModelConfig,
+  reading: Reading,
+): { readonly targets: boolean; readonly places: boolean; readonly padding: boolean; readonly shares: boolean; readonly route: number } => ({
+  // Numbers of modalities that pairs are routed by; 0 where they are not.
+  route: adapter?.routing === 'hard' ? adapter.experts!.length : 0,
+  targets: decoder !== undefined,
   places: reading.image.kind !== 'whole' && reading.image.kind !== 'resize',
   padding: text.attention !== undefined,
   shares: reading.text.kind === 'chunks',

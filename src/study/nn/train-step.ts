@@ -3,9 +3,12 @@ import type { ImageFeeds, TextFeeds } from './clip.ts';
 import type { FeedShape, Precision, ProgramFunction, StateEntry, StepFunction } from './compiled-step.ts';
 import { contrastiveInBlocks } from './contrastive-blocks.ts';
 import type { Backend } from './backend.ts';
+import { scaled } from './adapter-layers.ts';
+import { decode } from './decoder.ts';
+import { tokenLosses, weightedTotal } from './decoder-layers.ts';
 import { elements } from './kernels.ts';
 import type { Kernels, StepState, Tensor } from './kernels.ts';
-import { contrastiveLoss } from './layers.ts';
+import { add, contrastiveLoss } from './layers.ts';
 import type { ModelConfig } from './model-config.ts';
 import { applyGradients, firstMoment, secondMoment } from './optimiser.ts';
 import type { OptimiserSettings } from './optimiser.ts';
@@ -15,10 +18,16 @@ import { partsOfBatch, patchesRead, textShape, wholeReading } from './reading.ts
 import type { Reading } from './reading.ts';
 import { Tape } from './tape.ts';
 
-/** Weights and, beside them, zero moments: the state that a training step starts from. */
-export function startingState(weights: Weights): Map<string, Float32Array> {
+/** Names of what a step keeps of a weight: its own, and those of its moments if it is trained. */
+export const stateNames = ({ name, frozen = false }: Pick<Parameter, 'name' | 'frozen'>): readonly string[] =>
+  frozen ? [name] : [name, firstMoment(name), secondMoment(name)];
+
+/** Weights and, beside those that are trained, zero moments: the state that a training step starts from. */
+export function startingState(weights: Weights, parameters: readonly Parameter[] = []): Map<string, Float32Array> {
   const state = new Map(weights);
+  const frozen = new Set(parameters.flatMap((parameter) => (parameter.frozen === true ? [parameter.name] : [])));
   for (const [name, values] of weights) {
+    if (frozen.has(name)) continue;
     state.set(firstMoment(name), new Float32Array(values.length));
     state.set(secondMoment(name), new Float32Array(values.length));
   }
@@ -27,9 +36,7 @@ export function startingState(weights: Weights): Map<string, Float32Array> {
 
 function shapesOfState(parameters: readonly Parameter[], state: ReadonlyMap<string, Float32Array>): Map<string, StateEntry> {
   return new Map(
-    parameters.flatMap(({ name, shape }) =>
-      [name, firstMoment(name), secondMoment(name)].map((entry) => [entry, { shape, values: state.get(entry)! }] as const),
-    ),
+    parameters.flatMap((parameter) => stateNames(parameter).map((entry) => [entry, { shape: parameter.shape, values: state.get(entry)! }] as const)),
   );
 }
 
@@ -47,9 +54,14 @@ export interface Batch {
   readonly padding?: Float32Array;
   /** `[sequences]`: each sequence's share in its caption's embedding. */
   readonly shares?: Float32Array;
+  /** `[sequences * tokens]`: the token after each, and 1 where there is one. */
+  readonly targets?: Int32Array;
+  readonly counted?: Float32Array;
+  /** `[batch * experts]`: one where the pair has the expert's modality. */
+  readonly route?: Float32Array;
 }
 
-function batchFeeds(config: ModelConfig, batch: number, reading: Reading = wholeReading): Record<string, FeedShape> {
+export function batchFeeds(config: ModelConfig, batch: number, reading: Reading = wholeReading): Record<string, FeedShape> {
   const patches = patchesRead(config, reading.image);
   const { tokens, sequences } = textShape(config, reading.text);
   const parts = partsOfBatch(config, reading);
@@ -61,6 +73,8 @@ function batchFeeds(config: ModelConfig, batch: number, reading: Reading = whole
     ...(parts.places ? { places: { shape: [batch * patches], dtype: 'int32' } } : {}),
     ...(parts.padding ? { padding: { shape: [rows, tokens], dtype: 'float32' } } : {}),
     ...(parts.shares ? { shares: { shape: [rows, 1], dtype: 'float32' } } : {}),
+    ...(parts.targets ? { targets: { shape: [rows * tokens], dtype: 'int32' }, counted: { shape: [rows * tokens, 1], dtype: 'float32' } } : {}),
+    ...(parts.route > 0 ? { route: { shape: [batch, parts.route], dtype: 'float32' } } : {}),
   };
 }
 
@@ -100,8 +114,14 @@ export interface TrainStep {
 }
 
 type Feeds = Readonly<Record<string, Tensor>>;
-const imageFeeds = (feeds: Feeds): ImageFeeds => ({ patches: feeds['patches']!, places: feeds['places'] });
-const textFeeds = (feeds: Feeds): TextFeeds => ({ ids: feeds['ids']!, ends: feeds['ends']!, padding: feeds['padding'], shares: feeds['shares'] });
+export const imageFeeds = (feeds: Feeds): ImageFeeds => ({ patches: feeds['patches']!, places: feeds['places'], route: feeds['route'] });
+export const textFeeds = (feeds: Feeds): TextFeeds => ({
+  ids: feeds['ids']!,
+  ends: feeds['ends']!,
+  padding: feeds['padding'],
+  shares: feeds['shares'],
+  route: feeds['route'],
+});
 
 const scalar: FeedShape = { shape: [], dtype: 'float32' };
 const rates = { learning_rate: scalar, beta1_power: scalar, beta2_power: scalar };
@@ -124,10 +144,13 @@ export function trainStep(
   if (!Number.isInteger(contrasted) || contrasted < 2) throw new RangeError(`a batch of ${batch} cannot be accumulated from ${accumulate} parts of at least 2 pairs`);
   if (contrasted % partSize !== 0) throw new RangeError(`chunks of ${partSize} pairs do not fill ${contrasted} pairs`);
   const chunks = contrasted / partSize;
+  if (config.decoder !== undefined && chunks > 1) throw new RangeError('a decoder is trained on whole batches: leave chunk out');
   const parameters = parametersOf(config);
+  const trained = parameters.filter(({ frozen = false }) => !frozen);
   const towers = { checkpoint: checkpointBlocks, reading };
   const watched = (tape: Tape, access: StepState): Map<string, Tensor> =>
-    new Map(parameters.map(({ name }) => [name, tape.watch(access.read(name))]));
+    new Map(parameters.map(({ name, frozen = false }) => [name, frozen ? access.read(name) : tape.watch(access.read(name))]));
+  const sourcesOf = (weights: ReadonlyMap<string, Tensor>): Map<string, Tensor> => new Map(trained.map(({ name }) => [name, weights.get(name)!]));
   const embed = (tape: Tape, weights: ReadonlyMap<string, Tensor>, feeds: Readonly<Record<string, Tensor>>): { image: Tensor; text: Tensor } => {
     const weight = (name: string): Tensor => weights.get(name)!;
     return {
@@ -135,29 +158,40 @@ export function trainStep(
       text: embedTexts(tape, weight, config, textFeeds(feeds), partSize, towers),
     };
   };
+  const contrast = (tape: Tape, weights: ReadonlyMap<string, Tensor>, { image, text }: { image: Tensor; text: Tensor }): Tensor =>
+    contrastiveLoss(tape, image, text, weights.get('logit_scale')!);
+  /** The mean loss of next tokens, and beside it that of contrast, each by its weight. */
+  const captioning = (tape: Tape, weights: ReadonlyMap<string, Tensor>, feeds: Feeds): Tensor => {
+    const weight = (name: string): Tensor => weights.get(name)!;
+    const { contrast: own, caption } = config.decoder!;
+    const { hidden, image, text } = decode(tape, weight, config, { image: imageFeeds(feeds), text: textFeeds(feeds) }, partSize, towers);
+    const counted = feeds['counted']!;
+    const shares = tape.kernels.divide(counted, tape.kernels.total(counted));
+    const loss = scaled(tape, weightedTotal(tape, tokenLosses(tape, hidden, weight('text.embedding'), feeds['targets']!), shares), caption);
+    return image === undefined || text === undefined ? loss : add(tape, loss, scaled(tape, contrast(tape, weights, { image, text }), own));
+  };
   const lossAndGradients = (kernels: Kernels, feeds: Readonly<Record<string, Tensor>>, access: StepState): { loss: Tensor; gradients: Map<string, Tensor> } => {
     const tape = new Tape(kernels);
     const weights = watched(tape, access);
-    const { image, text } = embed(tape, weights, feeds);
-    const loss = contrastiveLoss(tape, image, text, weights.get('logit_scale')!);
-    return { loss, gradients: tape.gradients(loss, kernels.constant(Float32Array.of(lossScale), []), weights) };
+    const loss = config.decoder === undefined ? contrast(tape, weights, embed(tape, weights, feeds)) : captioning(tape, weights, feeds);
+    return { loss, gradients: tape.gradients(loss, kernels.constant(Float32Array.of(lossScale), []), sourcesOf(weights)) };
   };
   const share = 1 / accumulate;
-  const add = (kernels: Kernels, access: StepState, name: string, gradient: Tensor): void =>
+  const gatherUp = (kernels: Kernels, access: StepState, name: string, gradient: Tensor): void =>
     access.accumulate(accumulated(name), kernels.scale(gradient, share));
 
   const update: StepFunction = (kernels, feeds, access) => {
     const { loss, gradients } = lossAndGradients(kernels, feeds, access);
-    return { loss, gradient_norm: applyGradients(kernels, access, parameters, gradients, feeds, optimiser, lossScale) };
+    return { loss, gradient_norm: applyGradients(kernels, access, trained, gradients, feeds, optimiser, lossScale) };
   };
   const gradient: StepFunction = (kernels, feeds, access) => {
     const { loss, gradients } = lossAndGradients(kernels, feeds, access);
-    for (const [name, value] of gradients) add(kernels, access, name, value);
+    for (const [name, value] of gradients) gatherUp(kernels, access, name, value);
     return { loss };
   };
   const apply: StepFunction = (kernels, feeds, access) => {
-    const gradients = new Map(parameters.map(({ name }) => [name, access.read(accumulated(name))]));
-    const norm = applyGradients(kernels, access, parameters, gradients, feeds, optimiser, lossScale);
+    const gradients = new Map(trained.map(({ name }) => [name, access.read(accumulated(name))]));
+    const norm = applyGradients(kernels, access, trained, gradients, feeds, optimiser, lossScale);
     for (const [name, value] of gradients) access.assign(accumulated(name), kernels.scale(value, 0));
     return { gradient_norm: norm };
   };
@@ -165,7 +199,7 @@ export function trainStep(
     embed(new Tape(kernels), new Map(parameters.map(({ name }) => [name, access.read(name)])), feeds);
   const loss: StepFunction = (kernels, feeds, access) => {
     const results = contrastiveInBlocks(kernels, feeds['image']!, feeds['text']!, access.read('logit_scale'), Math.min(lossRows, contrasted));
-    add(kernels, access, 'logit_scale', kernels.scale(results.logScale, lossScale));
+    if (trained.some(({ name }) => name === 'logit_scale')) gatherUp(kernels, access, 'logit_scale', kernels.scale(results.logScale, lossScale));
     return { loss: results.loss, image: results.image, text: results.text };
   };
   const backward: StepFunction = (kernels, feeds, access) => {
@@ -173,8 +207,9 @@ export function trainStep(
     const weights = watched(tape, access);
     const { image, text } = embed(tape, weights, feeds);
     const seeds = new Map([[image, kernels.scale(feeds['d_image']!, lossScale)], [text, kernels.scale(feeds['d_text']!, lossScale)]]);
-    weights.delete('logit_scale');
-    for (const [name, value] of tape.gradientsFrom(seeds, weights)) add(kernels, access, name, value);
+    const sources = sourcesOf(weights);
+    sources.delete('logit_scale');
+    for (const [name, value] of tape.gradientsFrom(seeds, sources)) gatherUp(kernels, access, name, value);
     return { done: kernels.constant(Float32Array.of(0), []) };
   };
 
@@ -193,7 +228,7 @@ export function trainStep(
           };
   const entries = shapesOfState(parameters, state);
   if (!('update' in functions)) {
-    for (const { name, shape } of parameters) entries.set(accumulated(name), { shape, values: new Float32Array(elements(shape)) });
+    for (const { name, shape } of trained) entries.set(accumulated(name), { shape, values: new Float32Array(elements(shape)) });
   }
   const program = backend.compileProgram(functions, {
     state: entries,
@@ -244,7 +279,7 @@ export function trainStep(
       for (let index = 0; index < accumulate; index++) sum += gather(partOf, index * chunks);
       return { loss: sum / accumulate, gradientNorm: program.call('apply', scalars)['gradient_norm']![0]! };
     },
-    state: () => program.pull([...names, ...names.map(firstMoment), ...names.map(secondMoment)]),
+    state: () => program.pull(parameters.flatMap(stateNames)),
     weights: () => program.pull(names),
     restore(values) {
       program.push(values);

@@ -119,13 +119,14 @@ export async function train(
   let best: Best | null = saved?.best ?? null;
   let savedStep = saved?.step ?? null;
 
-  const start = saved?.state ?? startingState(data.start ?? initialWeights(parameters, seed));
+  const start = saved?.state ?? startingState(data.start ?? initialWeights(parameters, seed), parameters);
   const { reading = wholeReading, wholeFrom = Infinity } = settings;
   /** What changes when everything is read: the step, its batches, and how validation pairs are read. */
   const phaseOf = (at: number, state: ReadonlyMap<string, Float32Array>) => {
     const read = at >= wholeFrom ? wholeReading : reading;
     const step = trainStep(backend, config, batch, settings.optimiser, state, { ...settings.compute, reading: read });
-    const validates = settings.evaluateEvery > 0 && data.validation.length > 1;
+    // What a decoder loses on held-out pairs is a stage of its own.
+    const validates = settings.evaluateEvery > 0 && data.validation.length > 1 && config.decoder === undefined;
     const held = { text: read.text, image: wholeReading.image };
     const validation = validates
       ? embedder(backend, config, initialWeights(parameters, seed), data.images, data.tokens, Math.min(step.partSize, data.validation.length), held)
