@@ -6,8 +6,8 @@ import type { Manifest } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { artefactValue, finishManifest } from './manifest.ts';
 import type { Explanation, Plan, Reason } from './model.ts';
-import { contextOf, planManifest } from './planner.ts';
-import type { PlanContext } from './planner.ts';
+import { contextOf } from './plan-context.ts';
+import type { PlanContext } from './plan-context.ts';
 import { compareManifests, sameValue } from './reasons.ts';
 
 /** Causes are followed to the cells that began it, each explained once. */
@@ -46,11 +46,9 @@ function manifestNow(plan: Plan, context: PlanContext, cell: Cell): Manifest {
     const { record, state } = plan.cells[producer]!;
     if (state === 'stopped') return 'stopped';
     const artefact = state === 'fresh' ? record?.outputs[output] : undefined;
-    return artefact === undefined ? { cell: context.planKeys[producer]!, output } : artefactValue(artefact);
+    return artefact === undefined ? { cell: context.planKeys.of(producer), output } : artefactValue(artefact);
   };
-  return Object.values(cell.inputs).every(({ kind }) => kind === 'path')
-    ? planManifest(cell, context, fixed)
-    : finishManifest([...fixed, ...context.reader.inputParts(cell, known)], cell.settings.ignore);
+  return finishManifest([...fixed, ...context.reader.inputParts(cell, known)], cell.settings.ignore);
 }
 
 function acceptanceOf({ record }: Plan['cells'][number]): Explanation['accepted'] {

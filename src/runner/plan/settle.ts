@@ -8,7 +8,7 @@ import type { Artefact, Key, Manifest, ResultRecord } from '../store/model.ts';
 import { artefactValue, finishManifest, ManifestReader } from './manifest.ts';
 import { keyOf } from './key.ts';
 import type { Plan } from './model.ts';
-import { contextOf } from './planner.ts';
+import { contextOf } from './plan-context.ts';
 import { compareTrees, nodeReader, sameValue } from './reasons.ts';
 import type { TreeNodes } from '../store/tree-nodes.ts';
 
@@ -59,7 +59,7 @@ export function settle(plan: Plan, index: number, outputsOf: OutputsOf): Settled
       sound = false;
       return 'missing';
     }
-    if (sound) sound = store.results.lookup(context.planKeys[producer]!)?.outputs[output]?.digest === artefact.digest;
+    if (sound) sound = store.results.lookup(context.planKeys.of(producer))?.outputs[output]?.digest === artefact.digest;
     return artefactValue(artefact);
   };
   const fixed = reader.fixedParts(cell);
