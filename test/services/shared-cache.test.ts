@@ -3,9 +3,12 @@ import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileS
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, afterEach, expect, it } from 'vitest';
-import { holdsText, Sharing } from '../rig/sharing.ts';
+import { faultTable } from '../rig/fault-table.ts';
+import { clockOff, holdsText, Sharing } from '../rig/sharing.ts';
 import { describeWith, startDaemon } from './rig/daemon.ts';
 import type { Daemon } from './rig/daemon.ts';
+
+const table = faultTable('Shared caches on real servers');
 
 interface Kind {
   readonly daemon: string;
@@ -90,14 +93,16 @@ for (const kind of kinds) {
       let cut = 0;
       for (let time = 0; time < 10; time++) {
         for (const file of [...files('ac'), ...files('cas')]) rmSync(file, { force: true, recursive: true });
-        const pushing = sharing.call(first, ['cache', 'push']);
-        // Any moment will do, and a different one each time.
-        await wait(300 + time * 70);
-        await daemon.tell('kill');
-        if ((await pushing).code !== 0) cut++;
-        await restart();
-        const verified = JSON.parse((await sharing.call(first, ['cache', 'verify', '--remote', '--json'])).stdout) as { bad: unknown[] };
-        expect(verified.bad).toEqual([]);
+        await table.attempt(`${kind.name}: killed while results are pushed`, async () => {
+          const pushing = sharing.call(first, ['cache', 'push']);
+          // Any moment will do, and a different one each time.
+          await wait(300 + time * 70);
+          await daemon.tell('kill');
+          if ((await pushing).code !== 0) cut++;
+          await restart();
+          const verified = JSON.parse((await sharing.call(first, ['cache', 'verify', '--remote', '--json'])).stdout) as { bad: unknown[] };
+          expect(verified.bad).toEqual([]);
+        });
       }
       expect(cut).toBeGreaterThan(0);
       expect((await sharing.call(first, ['cache', 'push'])).code).toBe(0);
@@ -107,48 +112,67 @@ for (const kind of kinds) {
 
     it('takes nothing that was altered or cut off on the server', async () => {
       for (const damage of ['altered', 'cut off'] as const) {
-        const before = { ac: files('ac'), cas: files('cas') };
-        const tag = damage.replace(' ', '-');
-        const first = sharing.project(settings('write: true\n'), text => text.replace('tag: one', `tag: ${tag}`));
-        await sharing.key(first);
-        await sharing.run(first);
-        const second = sharing.project(settings(), text => text.replace('tag: one', `tag: ${tag}`).replace('extra: 0', 'extra: 1'));
-        expect((await sharing.call(second, ['status', '--json'])).stdout).toContain('"remote":true');
-        for (const file of files('cas').filter(name => !before.cas.includes(name))) {
-          const bytes = readFileSync(file);
-          if (damage === 'altered') writeFileSync(file, bytes.map((byte, index) => (index === bytes.length >> 1 ? byte ^ 1 : byte)));
-          else truncateSync(file, bytes.length >> 1);
-        }
-        const run = await sharing.run(second);
-        expect(run).toMatchObject({ ran: 2, failed: 0, exitCode: 0 });
-        expect(run.warnings.join()).toContain('made again');
-        expect((await sharing.call(second, ['cache', 'verify'])).code).toBe(0);
+        await table.attempt(`${kind.name}: blobs ${damage} on the server`, async () => {
+          const before = { ac: files('ac'), cas: files('cas') };
+          const tag = damage.replace(' ', '-');
+          const first = sharing.project(settings('write: true\n'), text => text.replace('tag: one', `tag: ${tag}`));
+          await sharing.key(first);
+          await sharing.run(first);
+          const second = sharing.project(settings(), text => text.replace('tag: one', `tag: ${tag}`).replace('extra: 0', 'extra: 1'));
+          expect((await sharing.call(second, ['status', '--json'])).stdout).toContain('"remote":true');
+          for (const file of files('cas').filter(name => !before.cas.includes(name))) {
+            const bytes = readFileSync(file);
+            if (damage === 'altered') writeFileSync(file, bytes.map((byte, index) => (index === bytes.length >> 1 ? byte ^ 1 : byte)));
+            else truncateSync(file, bytes.length >> 1);
+          }
+          const run = await sharing.run(second);
+          expect(run).toMatchObject({ ran: 2, failed: 0, exitCode: 0 });
+          expect(run.warnings.join()).toContain('made again');
+          expect((await sharing.call(second, ['cache', 'verify'])).code).toBe(0);
+        });
       }
     });
 
     it('does not believe a record in the right shape that somebody unknown has signed', async () => {
-      const other = sharing.otherHome();
-      const stranger = sharing.project(settings('write: true\n'));
-      await sharing.key(stranger, other);
-      expect(await sharing.run(stranger, [], other)).toMatchObject({ ran: 2, warnings: [] });
-      const mine = sharing.project(settings('write: true\n'));
-      await sharing.key(mine);
-      const run = await sharing.run(mine);
-      expect(run).toMatchObject({ ran: 2, exitCode: 0 });
-      expect(run.warnings.join()).toContain('whom nobody here trusts');
-      // Mine stand there now.
-      expect(await sharing.run(sharing.project(settings()))).toMatchObject({ ran: 0, fresh: 2, warnings: [] });
+      await table.attempt(`${kind.name}: records of an unknown signer`, async () => {
+        const other = sharing.otherHome();
+        const stranger = sharing.project(settings('write: true\n'));
+        await sharing.key(stranger, other);
+        expect(await sharing.run(stranger, [], other)).toMatchObject({ ran: 2, warnings: [] });
+        const mine = sharing.project(settings('write: true\n'));
+        await sharing.key(mine);
+        const run = await sharing.run(mine);
+        expect(run).toMatchObject({ ran: 2, exitCode: 0 });
+        expect(run.warnings.join()).toContain('whom nobody here trusts');
+        // Mine stand there now.
+        expect(await sharing.run(sharing.project(settings()))).toMatchObject({ ran: 0, fresh: 2, warnings: [] });
+      });
     });
 
     it('lets two push the same at once, five times', async () => {
       for (let time = 0; time < 5; time++) {
-        const change = (text: string): string => text.replace('tag: one', `tag: race-${time}`).replace('/dev/urandom', '/dev/zero');
-        const [first, second] = [sharing.project(settings('write: true\n'), change), sharing.project(settings('write: true\n'), change)];
-        await sharing.key(first);
-        const runs = await Promise.all([sharing.run(first), sharing.run(second)]);
-        for (const run of runs) expect(run).toMatchObject({ failed: 0, exitCode: 0, warnings: [] });
-        expect(JSON.parse((await sharing.call(first, ['cache', 'verify', '--remote', '--json'])).stdout)).toMatchObject({ records: 4, bad: [] });
-        expect(await sharing.run(sharing.project(settings(), change))).toMatchObject({ ran: 0, fresh: 2, warnings: [] });
+        await table.attempt(`${kind.name}: two push the same at once`, async () => {
+          const change = (text: string): string => text.replace('tag: one', `tag: race-${time}`).replace('/dev/urandom', '/dev/zero');
+          const [first, second] = [sharing.project(settings('write: true\n'), change), sharing.project(settings('write: true\n'), change)];
+          await sharing.key(first);
+          const runs = await Promise.all([sharing.run(first), sharing.run(second)]);
+          for (const run of runs) expect(run).toMatchObject({ failed: 0, exitCode: 0, warnings: [] });
+          expect(JSON.parse((await sharing.call(first, ['cache', 'verify', '--remote', '--json'])).stdout)).toMatchObject({ records: 4, bad: [] });
+          expect(await sharing.run(sharing.project(settings(), change))).toMatchObject({ ran: 0, fresh: 2, warnings: [] });
+        });
+      }
+    });
+
+    it('takes no notice of a clock that is an hour off', async () => {
+      for (const hours of [-1, 1]) {
+        await table.attempt(`${kind.name}: clock off by an hour`, async () => {
+          const change = (text: string): string => text.replace('tag: one', `tag: clock${hours}`);
+          const first = sharing.project(settings('write: true\n'), change);
+          await sharing.key(first);
+          expect(await sharing.run(first, [], clockOff(hours))).toMatchObject({ ran: 2, warnings: [] });
+          expect(await sharing.run(sharing.project(settings(), change))).toMatchObject({ ran: 0, fresh: 2, warnings: [] });
+          expect(await sharing.run(sharing.project(settings(), change), [], clockOff(hours))).toMatchObject({ ran: 0, fresh: 2, warnings: [] });
+        });
       }
     });
   });

@@ -1,6 +1,6 @@
 /** Who holds a lease or runs an attempt: a process, named so that it cannot be mistaken for a later one with its pid. */
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { bootId } from '../store/boot.ts';
 import { readProcess } from './process-table.ts';
 
 export interface Owner {
@@ -15,7 +15,7 @@ export interface Owner {
 let self: Owner | undefined;
 
 export function thisProcess(): Owner {
-  self ??= { host: hostname(), pid: process.pid, bootId: readBootId(), startTime: readProcess('self')?.startTime ?? '' };
+  self ??= { host: hostname(), pid: process.pid, bootId: bootId(), startTime: readProcess('self')?.startTime ?? '' };
   return self;
 }
 
@@ -53,13 +53,5 @@ export function decodeOwner(text: string): Owner | null {
     return { host, pid, bootId, startTime };
   } catch {
     return null;
-  }
-}
-
-function readBootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-  } catch {
-    return '';
   }
 }

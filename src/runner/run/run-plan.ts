@@ -93,6 +93,7 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   try {
     if (toRun.length > 0 || isLeftBehind(store, leases)) for (const text of await recover(store, leases)) emit({ event: 'notice', level: 'warning', text });
     faultPoint('recovered');
+    context.inBackground(store.artefacts.settle());
     await scheduler.run();
     await Promise.all(background);
     await context.spare.clear();

@@ -79,8 +79,18 @@ export class PieceWriter extends Writable {
   async #finishFile(): Promise<void> {
     const file = this.#piece.files[this.#next - 1]!;
     if (this.#hash !== null && this.#hash.digest('hex') !== file.digest) throw new BadEntry(`${shownPath(file.path)} has another content than its digest says`);
-    await this.#closeFile(this.#file!);
+    await this.#closeFile();
     await this.#openNext();
+  }
+
+  async #closeFile(): Promise<void> {
+    const file = this.#file!;
+    this.#file = null;
+    try {
+      await file.close();
+    } catch (error) {
+      throw new LocalTrouble(`what came cannot be written: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
   }
 
   /** Empty files have no bytes to wait for. */
@@ -98,19 +108,8 @@ export class PieceWriter extends Writable {
       this.#hash = this.#checkedBefore ? null : createHash('sha256');
       if (this.#left > 0) return;
       if (this.#hash !== null && this.#hash.digest('hex') !== file.digest) throw new BadEntry(`${shownPath(file.path)} should not be empty`);
-      await this.#closeFile(this.#file);
+      await this.#closeFile();
     }
-  }
-
-  /** On disk before it is closed: while one waits for the disk, others come. */
-  async #closeFile(file: FileHandle): Promise<void> {
-    try {
-      await file.datasync();
-    } catch (error) {
-      throw new LocalTrouble(`what came cannot be written: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-    }
-    this.#file = null;
-    await file.close();
   }
 }
 

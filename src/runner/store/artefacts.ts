@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import type { Database, Statement } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
 import { faultPoint } from '../fault-point.ts';
+import { bootId } from './boot.ts';
 import { bytePath, errorCode, fsPath } from './file-bytes.ts';
-import { hashAndSync } from './hash-async.ts';
+import { hashAndSync, syncFiles } from './hash-async.ts';
 import { changedMeanwhile, entryStat, measure, measureWith } from './measure-output.ts';
 import type { Entry, Measured } from './measure-output.ts';
 import { hashTree, statEntry } from './merkle.ts';
@@ -28,7 +29,13 @@ export interface StoredArtefact extends Artefact {
   readonly state: 'here' | 'dropped' | 'damaged';
 }
 
-/** For what was hashed, and forced to disk, while it came. */
+interface Recorded {
+  readonly stat: Buffer | null;
+  /** See the migration. */
+  readonly unsynced: string | null;
+}
+
+/** For what was hashed while it came from elsewhere, whence it can come again. */
 export interface KnownDigests {
   readonly digests: ReadonlyMap<string, Uint8Array>;
   readonly only: Digest;
@@ -46,7 +53,7 @@ export class ArtefactStore {
   readonly #folder: string;
   readonly #database: Database;
   readonly #writable: boolean;
-  readonly #select: Statement<[string], { stat: Buffer | null }>;
+  readonly #select: Statement<[string], Recorded>;
 
   /** Who else can bring one here; set by whoever knows. */
   supply: ArtefactSupply | null = null;
@@ -56,7 +63,7 @@ export class ArtefactStore {
     this.#folder = `${join(cache, 'artefacts')}/`;
     this.#database = database;
     this.#writable = options.writable;
-    this.#select = database.prepare<[string], { stat: Buffer | null }>('SELECT stat FROM artefact WHERE digest = ?');
+    this.#select = database.prepare<[string], Recorded>('SELECT stat, unsynced FROM artefact WHERE digest = ?');
   }
 
   /** Absolute path of the artefact itself. */
@@ -66,20 +73,34 @@ export class ArtefactStore {
 
   /**
    * Whether it is there and whole: one lstat for each entry against the recorded ones; the content is read only when
-   * these differ (and, when it proves the same, the new stats are recorded).
+   * these differ (and, when it proves the same, the new stats are recorded), and once after a boot when it was not known
+   * to be on disk: then files may have their sizes and not their bytes.
    */
   present(artefact: Artefact): Presence {
     const path = this.pathOf(artefact);
-    const recorded = this.#select.get(artefact.digest)?.stat ?? null;
-    if (recorded !== null && this.#unchanged(path, recorded)) return 'here';
+    const { stat = null, unsynced = null } = this.#select.get(artefact.digest) ?? {};
+    if (stat !== null && (unsynced === null || unsynced === bootId()) && this.#unchanged(path, stat)) return 'here';
     return this.verify(artefact);
+  }
+
+  /** Forces to disk what came earlier: by now the kernel has written most of it. */
+  async settle(): Promise<void> {
+    const left = this.#database.prepare<[string], Pick<Artefact, 'digest' | 'name'>>('SELECT digest, name FROM artefact WHERE unsynced = ?').all(bootId());
+    for (const artefact of left) {
+      const row = StatRow.unpack(this.#select.get(artefact.digest)?.stat ?? Buffer.alloc(0));
+      const root = bytePath(this.pathOf(artefact));
+      if (row === null || !(await syncFiles(row.names.map(relative => (relative === '' ? root : `${root}/${relative}`))))) continue;
+      this.#database.prepare('UPDATE artefact SET unsynced = NULL WHERE digest = ?').run(artefact.digest);
+    }
   }
 
   #readAgain(artefact: Artefact, path: string): Presence {
     try {
       const measured = measure(path, artefact.name);
       if (measured.artefact.digest !== artefact.digest) return 'damaged';
-      this.#renew(measured);
+      // Of what was written since this boot, memory was read, and nothing learned of the disk.
+      const { unsynced = null } = this.#select.get(artefact.digest) ?? {};
+      this.#renew(measured, unsynced === bootId() ? unsynced : null);
       return 'here';
     } catch (error) {
       // Unreadable, a foreign kind of file, a link that leaves: not what was committed.
@@ -134,12 +155,16 @@ export class ArtefactStore {
    * Throws PipeError for an output that is missing, a symbolic link, or holds what cannot be kept.
    */
   async add(workPath: string, name: string): Promise<Artefact>;
-  /** The same with files that are on disk and whose digests (by byte path) are known already; null, and nothing is taken in, unless it comes to `only`. */
+  /**
+   * The same with files whose digests (by byte path) are known already; null, and nothing is taken in, unless it comes to
+   * `only`. It can come again, so nobody waits for the disk: `present` doubts it after a boot, until `settle`.
+   */
   async add(workPath: string, name: string, known: KnownDigests): Promise<Artefact | null>;
   async add(workPath: string, name: string, known?: KnownDigests): Promise<Artefact | null> {
     const source = bytePath(workPath);
     const files = await this.#settledFiles(source, name);
-    const digests = known === undefined ? await hashAndSync([...files.keys()]) : known.digests;
+    const unsynced = known === undefined || bootId() === '' ? null : bootId();
+    const digests = known === undefined || unsynced === null ? await hashAndSync([...files.keys()]) : known.digests;
     faultPoint('outputs-synced');
     const { artefact } = measureWith(workPath, name, path => digests.get(path) ?? null, files);
     if (known !== undefined && artefact.digest !== known.only) return null;
@@ -161,7 +186,7 @@ export class ArtefactStore {
       faultPoint('output-settled');
       this.#place(holder, place, artefact);
       faultPoint('output-placed');
-      await whileLocked(() => this.#record(settled), tries => tries < mostTries);
+      await whileLocked(() => this.#record(settled, unsynced), tries => tries < mostTries);
       faultPoint('artefact-recorded');
     } catch (error) {
       if (existsSync(holder)) removeTree(holder);
@@ -227,23 +252,23 @@ export class ArtefactStore {
     });
   }
 
-  #record({ artefact, entries }: Measured): void {
+  #record({ artefact, entries }: Measured, unsynced: string | null): void {
     const builder = new StatRowBuilder(entries.length);
     const now = BigInt(Date.now()) * 1_000_000n;
     for (const { relative, stat, digest } of entries) builder.add(relative, stat, now, digest);
     this.#database
       .prepare(
-        `INSERT INTO artefact (digest, name, type, size, files, created_at, state, stat) VALUES (?, ?, ?, ?, ?, ?, 'here', ?)
-         ON CONFLICT (digest) DO UPDATE SET state = 'here', stat = excluded.stat`,
+        `INSERT INTO artefact (digest, name, type, size, files, created_at, state, stat, unsynced) VALUES (?, ?, ?, ?, ?, ?, 'here', ?, ?)
+         ON CONFLICT (digest) DO UPDATE SET state = 'here', stat = excluded.stat, unsynced = excluded.unsynced`,
       )
-      .run(artefact.digest, artefact.name, artefact.type, artefact.size, artefact.files, Date.now(), builder.finish().pack());
+      .run(artefact.digest, artefact.name, artefact.type, artefact.size, artefact.files, Date.now(), builder.finish().pack(), unsynced);
   }
 
   /** New stats of an artefact that was touched. A reader whose snapshot is old cannot write them: then it is read again. */
-  #renew(measured: Measured): void {
+  #renew(measured: Measured, unsynced: string | null): void {
     if (!this.#writable) return;
     try {
-      this.#record(measured);
+      this.#record(measured, unsynced);
     } catch (error) {
       if (!isLocked(error)) throw error;
     }

@@ -1,7 +1,8 @@
 /** Hashing and syncing what a stage wrote without stopping the event loop: heartbeats and the view go on meanwhile. */
 import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { fileTrouble, fsPath } from './file-bytes.ts';
+import { errorCode, fileTrouble, fsPath } from './file-bytes.ts';
 
 const chunkSize = 1 << 20;
 const inFlight = 4;
@@ -20,6 +21,28 @@ export async function hashAndSync(paths: readonly string[]): Promise<Map<string,
   };
   await Promise.all(Array.from({ length: Math.min(inFlight, paths.length) }, worker));
   return digests;
+}
+
+/** Forces files and folders (byte paths) to disk. False when one cannot be: it is gone, most likely. */
+export async function syncFiles(paths: readonly string[]): Promise<boolean> {
+  let next = 0;
+  let all = true;
+  const worker = async (): Promise<void> => {
+    while (next < paths.length && all) all = (await syncOne(paths[next++]!)) && all;
+  };
+  await Promise.all(Array.from({ length: Math.min(inFlight, paths.length) }, worker));
+  return all;
+}
+
+async function syncOne(path: string): Promise<boolean> {
+  try {
+    const file = await open(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW);
+    await file.sync().finally(() => file.close());
+    return true;
+  } catch (error) {
+    // A link lies in its folder.
+    return errorCode(error) === 'ELOOP';
+  }
 }
 
 async function hashOne(path: string, buffers: readonly Buffer[]): Promise<Buffer> {

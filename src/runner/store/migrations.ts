@@ -234,4 +234,8 @@ FROM run WHERE shared IS NULL ORDER BY run.id DESC;
   `
 ALTER TABLE file_stat ADD COLUMN proof BLOB /* what was known of the folder as a whole; NULL where only some of its files were looked at */;
 `,
+  `
+ALTER TABLE artefact ADD COLUMN unsynced TEXT /* the boot under which it came from elsewhere without being forced to disk; after another it is read again before it is used */;
+CREATE INDEX artefact_unsynced ON artefact (digest) WHERE unsynced IS NOT NULL;
+`,
 ];

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { appendFileSync, chmodSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -244,4 +245,34 @@ test('an interrupted commit leaves nothing that counts', async () => {
   expect(store.artefacts.present(artefact)).toBe('gone');
   expect(await store.artefacts.add(file('x'), 'f')).toEqual(artefact);
   expect(store.artefacts.present(artefact)).toBe('here');
+});
+
+test('what came from elsewhere is read again after a boot, and not doubted before', async () => {
+  const { store, file } = rig();
+  const right = await store.artefacts.add(file('right'), 'f');
+  store.artefacts.remove(right);
+  const unsynced = (value: string): void => void store.database.prepare('UPDATE artefact SET unsynced = ?').run(value);
+  const mark = (): unknown => store.database.prepare('SELECT unsynced FROM artefact').pluck().get();
+  const come = async (content: string): Promise<void> => {
+    const path = file(content);
+    const known = { digests: new Map([[path, createHash('sha256').update('right').digest()]]), only: right.digest };
+    expect(await store.artefacts.add(path, 'f', known)).toEqual(right);
+    expect(store.artefacts.present(right)).toBe('here');
+    expect(mark()).toEqual(expect.stringMatching(/./));
+  };
+  // Of its size, with its stats, and with bytes that the disk never got.
+  await come('wrong');
+  unsynced('an earlier boot');
+  expect(store.artefacts.present(right)).toBe('damaged');
+  store.artefacts.quarantine(right, 'test');
+
+  await come('right');
+  unsynced('an earlier boot');
+  expect(store.artefacts.present(right)).toBe('here');
+  expect(mark()).toBeNull();
+  store.artefacts.remove(right);
+
+  await come('right');
+  await store.artefacts.settle();
+  expect(mark()).toBeNull();
 });
