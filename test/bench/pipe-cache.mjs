@@ -45,3 +45,13 @@ export function verifyCold(project, cells) {
   const now = countsOf(project);
   if (now.ran !== cells || now.attempts !== cells) throw new Error(`not a cold run: ${now.ran} of ${cells} cells ran in ${now.attempts} attempts`);
 }
+
+/** When the last run ended, in milliseconds by the clock. @param {string} project */
+export function lastRunEnded(project) {
+  const database = new Database(join(project, 'cache', 'pipe.db'), { readonly: true });
+  try {
+    return /** @type {number} */ (database.prepare('SELECT ended_at FROM run ORDER BY id DESC LIMIT 1').pluck().get());
+  } finally {
+    database.close();
+  }
+}

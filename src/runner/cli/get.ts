@@ -1,5 +1,5 @@
 /** `pipe get TARGET.OUTPUT [PATH]`: a copy of an output, by write and rename. */
-import { chmodSync, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, constants, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { PipeError } from '../diagnostic.ts';
@@ -125,7 +125,7 @@ function copyWhole(source: string, into: string): void {
   mkdirSync(dirname(into), { recursive: true });
   const temporary = join(dirname(into), `.${basename(into, extname(into))}.${process.pid}${extname(into)}`);
   try {
-    cpSync(source, temporary, { recursive: true, verbatimSymlinks: true, errorOnExist: true });
+    cpSync(source, temporary, { recursive: true, verbatimSymlinks: true, errorOnExist: true, mode: constants.COPYFILE_FICLONE });
     makeWritable(temporary);
     if (existsSync(into)) rmSync(into, { recursive: true });
     renameSync(temporary, into);

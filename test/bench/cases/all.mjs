@@ -8,6 +8,8 @@ import { planCurve } from './plan-curve.mjs';
 import { coldShell } from './cold-shell.mjs';
 import { coldCopies } from './cold-copies.mjs';
 import { typedEmpty } from './typed-empty.mjs';
+import { bigOutputs } from './big-outputs.mjs';
+import { liveView } from './live-view.mjs';
 import { restoreShared } from './restore-shared.mjs';
 
 /** @type {readonly import('../model.mjs').Case[]} */
@@ -23,5 +25,7 @@ export const allCases = [
   coldShell,
   coldCopies,
   typedEmpty,
+  bigOutputs,
+  liveView,
   ...restoreShared,
 ];

@@ -28,7 +28,7 @@ export interface LiveOptions {
   readonly onPause: ((paused: boolean) => void) | null;
 }
 
-const frameMs = 400;
+const frameMs = 500;
 
 export async function createLiveRenderer(options: LiveOptions): Promise<Renderer> {
   // React's development build is several times slower; it is chosen when React is first imported.
