@@ -5,7 +5,7 @@ import { patchCount } from '../nn/model-config.ts';
 import { flopsPerMac, modelSize } from '../nn/model-size.ts';
 import { initialWeights, parametersOf } from '../nn/parameters.ts';
 import { defaultOptimiser } from '../nn/optimiser.ts';
-import { startingState, trainStep } from '../nn/train-step.ts';
+import { trainStep } from '../nn/train-step.ts';
 
 export interface BenchResult {
   readonly backend: string;
@@ -30,7 +30,7 @@ export function benchBackend(backend: Backend, config: ModelConfig, batch: numbe
     ids: Int32Array.from({ length: batch * context }, () => random.below(vocabulary)),
     ends: Int32Array.from({ length: batch }, (_, index) => index * context + random.below(context)),
   };
-  const state = startingState(initialWeights(parametersOf(config), 1));
+  const state = initialWeights(parametersOf(config), 1);
   const started = performance.now();
   const step = trainStep(backend, config, batch, defaultOptimiser, state);
   const times: number[] = [];

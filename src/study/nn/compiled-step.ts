@@ -10,7 +10,8 @@ export interface FeedShape {
 
 export interface StateEntry {
   readonly shape: readonly number[];
-  readonly values: Float32Array;
+  /** Null for zeros, which then take no memory outside of the backend. */
+  readonly values: Float32Array | null;
 }
 
 /**
@@ -50,8 +51,8 @@ export interface ProgramFunction {
 export interface Program {
   /** Runs a function. Feeds are flat values of the declared shapes; outputs are flat values. */
   call(name: string, feeds: Readonly<Record<string, Values>>): Record<string, Float32Array>;
-  /** Replaces state; names left out keep their values. */
-  push(values: ReadonlyMap<string, Float32Array>): void;
+  /** Replaces state, by zeros where null is given; names left out keep their values. */
+  push(values: ReadonlyMap<string, Float32Array | null>): void;
   /** Copies of the state as it is now: of the names given, or all of it. */
   pull(names?: readonly string[]): Map<string, Float32Array>;
   dispose(): void;
@@ -95,8 +96,8 @@ export function stateEntry<T>(state: ReadonlyMap<string, T>, name: string): T {
 }
 
 /** Whether new values fit the state they replace; a TypeError by name if not. */
-export function checkState(shape: readonly number[], values: Float32Array, name: string): void {
-  if (values.length !== elements(shape)) {
+export function checkState(shape: readonly number[], values: Float32Array | null, name: string): void {
+  if (values !== null && values.length !== elements(shape)) {
     throw new TypeError(`state "${name}" has shape [${shape.join(', ')}] and cannot take ${values.length} values`);
   }
 }

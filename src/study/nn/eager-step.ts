@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Program, ProgramFunction, StepOptions } from './compiled-step.ts';
 import { checkFeeds, checkState, programFunction, stateEntry } from './compiled-step.ts';
+import { elements } from './kernels.ts';
 import type { AdamConstants, StepState, Tensor } from './kernels.ts';
 import { eagerKernels } from './kernels-eager.ts';
 import { verifiedRecording } from './verify-recording.ts';
@@ -16,7 +17,7 @@ export function eagerProgram(functions: Readonly<Record<string, ProgramFunction>
   const variables = new Map<string, tf.Tensor>();
   const read = new Set<string>();
   const retired: tf.Tensor[] = [];
-  const put = (name: string, values: Float32Array): void => {
+  const put = (name: string, values: Float32Array | null): void => {
     const { shape } = stateEntry(state, name);
     checkState(shape, values, name);
     const old = variables.get(name);
@@ -24,7 +25,8 @@ export function eagerProgram(functions: Readonly<Record<string, ProgramFunction>
     if (old !== undefined && read.has(name)) retired.push(old);
     else old?.dispose();
     // tfjs keeps a reference on the cpu backend: the step's values must not change under its caller.
-    variables.set(name, tf.keep(tf.tensor(Float32Array.from(values), [...shape], 'float32')));
+    const own = values === null ? new Float32Array(elements(shape)) : Float32Array.from(values);
+    variables.set(name, tf.keep(tf.tensor(own, [...shape], 'float32')));
   };
   for (const [name, { values }] of state) put(name, values);
   const access: StepState = {

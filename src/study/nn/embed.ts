@@ -7,6 +7,7 @@ import type { Weights } from './parameters.ts';
 import { wholeReading } from './reading.ts';
 import type { Reading } from './reading.ts';
 import { embedStep } from './train-step.ts';
+import type { BatchEmbeddings } from './train-step.ts';
 
 /** Embeddings at unit length, row by row: `[count, width]` each. */
 export interface Embeddings {
@@ -23,11 +24,10 @@ export interface EmbedWatch {
 
 export interface Embedder {
   embed(rows: ArrayLike<number>, watch?: EmbedWatch): Promise<Embeddings>;
-  restore(weights: Weights): void;
   dispose(): void;
 }
 
-/** Embeds rows in batches of one size; the last is filled up with its first row, whose results are dropped. */
+/** Embeds rows by a model of its own, in batches of one size. */
 export function embedder(
   backend: Backend,
   config: ModelConfig,
@@ -40,23 +40,30 @@ export function embedder(
   const step = embedStep(backend, config, batch, weights, reading);
   const build = batchBuilder(config, images, tokens, batch, reading);
   return {
-    async embed(rows, watch) {
-      const width = config.embedding;
-      const image = new Float32Array(rows.length * width);
-      const text = new Float32Array(rows.length * width);
-      for (let from = 0; from < rows.length; from += batch) {
-        const used = Math.min(batch, rows.length - from);
-        const result = step.embed(build(Uint32Array.from({ length: batch }, (_, index) => rows[from + (index < used ? index : 0)]!)));
-        image.set(result.image.subarray(0, used * width), from * width);
-        text.set(result.text.subarray(0, used * width), from * width);
-        watch?.progress?.(from + used);
-        // Steps block the event loop; this is where a stop gets through.
-        await setImmediate();
-        watch?.signal?.throwIfAborted();
-      }
-      return { count: rows.length, width, image, text };
-    },
-    restore: (values) => step.restore(values),
+    embed: (rows, watch) => embedRows((some) => step.embed(build(some)), rows, batch, config.embedding, watch),
     dispose: () => step.dispose(),
   };
+}
+
+/** Embeds rows `batch` at a time; the last ones are filled up with their first row, whose results are dropped. */
+export async function embedRows(
+  embed: (rows: Uint32Array) => BatchEmbeddings,
+  rows: ArrayLike<number>,
+  batch: number,
+  width: number,
+  watch?: EmbedWatch,
+): Promise<Embeddings> {
+  const image = new Float32Array(rows.length * width);
+  const text = new Float32Array(rows.length * width);
+  for (let from = 0; from < rows.length; from += batch) {
+    const used = Math.min(batch, rows.length - from);
+    const result = embed(Uint32Array.from({ length: batch }, (_, index) => rows[from + (index < used ? index : 0)]!));
+    image.set(result.image.subarray(0, used * width), from * width);
+    text.set(result.text.subarray(0, used * width), from * width);
+    watch?.progress?.(from + used);
+    // Steps block the event loop; this is where a stop gets through.
+    await setImmediate();
+    watch?.signal?.throwIfAborted();
+  }
+  return { count: rows.length, width, image, text };
 }

@@ -139,7 +139,9 @@ class GraphState implements StepState {
     // The update may overwrite the variable in place, so it waits until the step's own copy is taken.
     let ready = waits;
     if (weightDecay > 0) {
-      const loss = kernels.multiply(before, kernels.multiply(learningRate, scalar(weightDecay)));
+      // Not before the gradient is there: until the forward and backward pass have let go of it, the variable would be copied.
+      const settled = kernels.after(before, gradient);
+      const loss = kernels.multiply(settled, kernels.multiply(learningRate, scalar(weightDecay)));
       ready = [`^${graph.operation('AssignSubVariableOp', [variable, loss], { dtype: T }, []).reference}`];
     }
     // TensorFlow adds epsilon before the bias correction ("epsilon hat", Kingma and Ba, 2015, section 2).

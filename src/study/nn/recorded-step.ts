@@ -6,6 +6,7 @@ import type { Program, ProgramFunction, StepOptions } from './compiled-step.ts';
 import { checkFeeds, checkState, programFunction, stateEntry } from './compiled-step.ts';
 import { savedModel } from './graph-def.ts';
 import type { Values } from './kernels.ts';
+import { elements } from './kernels.ts';
 import { nodeNames } from './record-program.ts';
 import type { TensorFlowBinding } from './tensorflow-binding.ts';
 import { verifiedRecording } from './verify-recording.ts';
@@ -19,15 +20,16 @@ export function recordedProgram(
   functions: Readonly<Record<string, ProgramFunction>>,
   options: StepOptions,
 ): Program {
-  const { state } = options;
-  const entries = [...state.keys()];
+  // The values themselves must not live on here once they are pushed.
+  const shapes = new Map([...options.state].map(([name, { shape }]) => [name, shape]));
+  const entries = [...shapes.keys()];
   const { nodes, outputs } = verifiedRecording(functions, options);
   const graph = savedModel(nodes.map(({ bytes }) => bytes));
   const key = createHash('sha256').update(graph).digest('hex');
   const session = takeIdle(key) ?? load(binding, graph);
   let disposed = false;
 
-  const upload = (values: Values, shape: readonly number[]): number =>
+  const uploadTensor = (values: Values, shape: readonly number[]): number =>
     binding.createTensor([...shape], values instanceof Int32Array ? binding.TF_INT32 : binding.TF_FLOAT, values);
   const execute = (inputs: readonly number[], names: readonly string[], fetch: readonly string[]): Float32Array[] => {
     try {
@@ -46,24 +48,30 @@ export function recordedProgram(
   };
 
   const indices = new Map(entries.map((name, index) => [name, index]));
-  const push = (values: ReadonlyMap<string, Float32Array>): void => {
-    for (const [name, array] of values) checkState(stateEntry(state, name).shape, array, name);
+  const push = (values: ReadonlyMap<string, Float32Array | null>): void => {
+    for (const [name, array] of values) checkState(stateEntry(shapes, name), array, name);
+    const empty = [...values].flatMap(([name, array]) => (array === null ? [elements(shapes.get(name)!)] : []));
+    const zeros = new Float32Array(Math.max(0, ...empty));
+    const upload = (name: string): number => {
+      const shape = shapes.get(name)!;
+      return uploadTensor(values.get(name) ?? zeros.subarray(0, elements(shape)), shape);
+    };
     // In one call: TensorFlow prepares a graph anew for each set of inputs and outputs it has not seen, at some 30 ms.
     const names = [...values.keys()];
     execute(
-      names.map((name) => upload(values.get(name)!, state.get(name)!.shape)),
+      names.map(upload),
       names.map((name) => nodeNames.initial(indices.get(name)!)),
       names.map((name) => nodeNames.pushed(indices.get(name)!)),
     );
   };
-  push(new Map([...state].map(([name, { values }]) => [name, values])));
+  push(new Map([...options.state].map(([name, { values }]) => [name, values])));
 
   return {
     call(name, given) {
       const { feeds } = programFunction(functions, name);
       checkFeeds(feeds, given);
       const feedNames = Object.keys(feeds);
-      const inputs = feedNames.map((feed) => upload(given[feed]!, feeds[feed]!.shape));
+      const inputs = feedNames.map((feed) => uploadTensor(given[feed]!, feeds[feed]!.shape));
       const outputNames = outputs[name]!;
       const results = execute(
         inputs,
@@ -74,7 +82,7 @@ export function recordedProgram(
     },
     push,
     pull(names = entries) {
-      for (const name of names) stateEntry(state, name);
+      for (const name of names) stateEntry(shapes, name);
       const results = execute([], [], names.map((name) => nodeNames.pulled(indices.get(name)!)));
       return new Map(names.map((name, index) => [name, results[index]!]));
     },

@@ -6,7 +6,6 @@ import type { Backend } from './backend.ts';
 import { scaled } from './adapter-layers.ts';
 import { decode } from './decoder.ts';
 import { tokenLosses, weightedTotal } from './decoder-layers.ts';
-import { elements } from './kernels.ts';
 import type { Kernels, StepState, Tensor } from './kernels.ts';
 import { add, contrastiveLoss } from './layers.ts';
 import type { ModelConfig } from './model-config.ts';
@@ -22,21 +21,11 @@ import { Tape } from './tape.ts';
 export const stateNames = ({ name, frozen = false }: Pick<Parameter, 'name' | 'frozen'>): readonly string[] =>
   frozen ? [name] : [name, firstMoment(name), secondMoment(name)];
 
-/** Weights and, beside those that are trained, zero moments: the state that a training step starts from. */
-export function startingState(weights: Weights, parameters: readonly Parameter[] = []): Map<string, Float32Array> {
-  const state = new Map(weights);
-  const frozen = new Set(parameters.flatMap((parameter) => (parameter.frozen === true ? [parameter.name] : [])));
-  for (const [name, values] of weights) {
-    if (frozen.has(name)) continue;
-    state.set(firstMoment(name), new Float32Array(values.length));
-    state.set(secondMoment(name), new Float32Array(values.length));
-  }
-  return state;
-}
-
-function shapesOfState(parameters: readonly Parameter[], state: ReadonlyMap<string, Float32Array>): Map<string, StateEntry> {
+function stateEntries(parameters: readonly Parameter[], state: ReadonlyMap<string, Float32Array>): Map<string, StateEntry> {
+  const missing = parameters.find(({ name }) => !state.has(name));
+  if (missing !== undefined) throw new TypeError(`the step is given no value of the weight ${missing.name}`);
   return new Map(
-    parameters.flatMap((parameter) => stateNames(parameter).map((entry) => [entry, { shape: parameter.shape, values: state.get(entry)! }] as const)),
+    parameters.flatMap((parameter) => stateNames(parameter).map((entry) => [entry, { shape: parameter.shape, values: state.get(entry) ?? null }] as const)),
   );
 }
 
@@ -95,6 +84,8 @@ export interface TrainStepOptions {
   readonly xla?: boolean;
   /** How much of each pair is read; left out: everything. */
   readonly reading?: Reading;
+  /** Batches that are only embedded, so that weights need not leave the backend to be validated. */
+  readonly validation?: { readonly batch: number; readonly reading: Reading };
 }
 
 /** A batch, or its part number `part`, from 0; a part may be asked for twice and must be the same. */
@@ -109,8 +100,18 @@ export interface TrainStep {
   /** Weights and moments. */
   state(): Map<string, Float32Array>;
   weights(): Map<string, Float32Array>;
+  logitScale(): number;
+  /** Embeddings under the weights as they are, of a batch as `validation` asked for; a TypeError if it did not. */
+  validate(batch: Batch): BatchEmbeddings;
+  /** Replaces weights and moments; weights left out stay, moments left out are zero from then on. */
   restore(state: ReadonlyMap<string, Float32Array>): void;
   dispose(): void;
+}
+
+/** Embeddings `[batch, embedding]` at unit length of images and of captions. */
+export interface BatchEmbeddings {
+  readonly image: Float32Array;
+  readonly text: Float32Array;
 }
 
 type Feeds = Readonly<Record<string, Tensor>>;
@@ -129,7 +130,10 @@ const accumulated = (name: string): string => `gradient/${name}`;
 /** Rows of logits that the large-batch loss holds at once. */
 const lossRows = 256;
 
-/** Forward pass, symmetric InfoNCE, gradients, clipping and the update of a two-tower CLIP as steps on `backend`. */
+/**
+ * Forward pass, symmetric InfoNCE, gradients, clipping and the update of a two-tower CLIP as steps on `backend`.
+ * @param state weights, and moments where there are any; those left out begin at zero
+ */
 export function trainStep(
   backend: Backend,
   config: ModelConfig,
@@ -226,16 +230,20 @@ export function trainStep(
             backward: { run: backward, feeds: { ...part, d_image: embeddings(partSize), d_text: embeddings(partSize) } },
             apply: { run: apply, feeds: rates },
           };
-  const entries = shapesOfState(parameters, state);
-  if (!('update' in functions)) {
-    for (const { name, shape } of trained) entries.set(accumulated(name), { shape, values: new Float32Array(elements(shape)) });
+  const names = parameters.map(({ name }) => name);
+  const moments = trained.flatMap(({ name }) => [firstMoment(name), secondMoment(name)]);
+  const sums = 'update' in functions ? [] : trained.map(({ name }) => accumulated(name));
+  if (options.validation !== undefined) {
+    const { batch: pool, reading: held } = options.validation;
+    functions['validate'] = { run: forward(config, pool, held), feeds: batchFeeds(config, pool, held) };
   }
+  const entries = stateEntries(parameters, state);
+  if (sums.length > 0) for (const { name, shape } of trained) entries.set(accumulated(name), { shape, values: null });
   const program = backend.compileProgram(functions, {
     state: entries,
     ...(options.precision === undefined ? {} : { precision: options.precision }),
     ...(options.xla === undefined ? {} : { xla: options.xla }),
   });
-  const names = parameters.map(({ name }) => name);
 
   /** Gradients of one contrasted part of the batch, added up; its chunks begin at number `from`. */
   const gather = (partOf: (index: number) => Batch, from: number): number => {
@@ -279,43 +287,38 @@ export function trainStep(
       for (let index = 0; index < accumulate; index++) sum += gather(partOf, index * chunks);
       return { loss: sum / accumulate, gradientNorm: program.call('apply', scalars)['gradient_norm']![0]! };
     },
-    state: () => program.pull(parameters.flatMap(stateNames)),
+    state: () => program.pull([...names, ...moments]),
     weights: () => program.pull(names),
+    logitScale: () => Math.exp(program.pull(['logit_scale']).get('logit_scale')![0]!),
+    validate: (data) => embeddingsOf(program.call('validate', { ...data })),
     restore(values) {
-      program.push(values);
-      const sums = [...entries].filter(([name]) => name.startsWith(accumulated('')));
-      program.push(new Map(sums.map(([name, entry]) => [name, entry.values])));
+      program.push(new Map([...values, ...[...moments, ...sums].flatMap((name) => (values.has(name) ? [] : [[name, null] as const]))]));
     },
     dispose: () => program.dispose(),
   };
 }
 
+/** The forward pass alone. */
+const forward = (config: ModelConfig, batch: number, reading: Reading): StepFunction => (kernels, feeds, access) => {
+  const tape = new Tape(kernels);
+  const weight = (name: string): Tensor => access.read(name);
+  return {
+    image: embedImages(tape, weight, config, imageFeeds(feeds), batch, { reading }),
+    text: embedTexts(tape, weight, config, textFeeds(feeds), batch, { reading }),
+  };
+};
+
+const embeddingsOf = (outputs: Readonly<Record<string, Float32Array>>): BatchEmbeddings => ({ image: outputs['image']!, text: outputs['text']! });
+
 export interface EmbedStep {
-  /** Embeddings `[batch, embedding]` at unit length of images and of captions. */
-  embed(batch: Batch): { image: Float32Array; text: Float32Array };
-  restore(weights: Weights): void;
+  embed(batch: Batch): BatchEmbeddings;
   dispose(): void;
 }
 
 /** The forward pass alone, for evaluation. */
 export function embedStep(backend: Backend, config: ModelConfig, batch: number, weights: Weights, reading: Reading = wholeReading): EmbedStep {
   const parameters = parametersOf(config).filter(({ name }) => name !== 'logit_scale');
-  const run: StepFunction = (kernels, feeds, access) => {
-    const tape = new Tape(kernels);
-    const weight = (name: string): Tensor => access.read(name);
-    return {
-      image: embedImages(tape, weight, config, imageFeeds(feeds), batch, { reading }),
-      text: embedTexts(tape, weight, config, textFeeds(feeds), batch, { reading }),
-    };
-  };
   const state = new Map(parameters.map(({ name, shape }) => [name, { shape, values: weights.get(name)! }]));
-  const compiled = backend.compileStep(run, batchFeeds(config, batch, reading), { state });
-  return {
-    embed(data) {
-      const outputs = compiled.call({ ...data });
-      return { image: outputs['image']!, text: outputs['text']! };
-    },
-    restore: (values) => compiled.push(new Map(parameters.map(({ name }) => [name, values.get(name)!]))),
-    dispose: () => compiled.dispose(),
-  };
+  const compiled = backend.compileStep(forward(config, batch, reading), batchFeeds(config, batch, reading), { state });
+  return { embed: (data) => embeddingsOf(compiled.call({ ...data })), dispose: () => compiled.dispose() };
 }

@@ -7,7 +7,7 @@ import { batchBuilder, batchOrder } from './batches.ts';
 import type { ImageSource, TokenSource } from './batches.ts';
 import type { Best, MetricRow } from './checkpoint.ts';
 import { loadCheckpoint, runIdentity, saveCheckpoint } from './checkpoint.ts';
-import { embedder } from './embed.ts';
+import { embedRows } from './embed.ts';
 import type { ModelConfig } from './model-config.ts';
 import { stretchPositions } from './masking.ts';
 import type { OptimiserSettings } from './optimiser.ts';
@@ -17,7 +17,7 @@ import { textShape, wholeReading } from './reading.ts';
 import type { Reading } from './reading.ts';
 import { rateAt } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
-import { startingState, trainStep } from './train-step.ts';
+import { trainStep } from './train-step.ts';
 import type { Batch, TrainStepOptions } from './train-step.ts';
 
 export interface TrainingSettings {
@@ -113,31 +113,37 @@ export async function train(
     backend.threads,
     ...(data.start === undefined ? [] : [digestOfWeights(data.start)]),
   ]);
-  const saved = watch.checkpoint === null ? null : await loadCheckpoint(watch.checkpoint, identity, parameters, watch.note);
+  let saved = watch.checkpoint === null ? null : await loadCheckpoint(watch.checkpoint, identity, parameters, watch.note);
   if (saved !== null) watch.resumed(saved.step);
   const rows: MetricRow[] = [...(saved?.rows ?? [])];
   let best: Best | null = saved?.best ?? null;
   let savedStep = saved?.step ?? null;
 
-  const start = saved?.state ?? startingState(data.start ?? initialWeights(parameters, seed), parameters);
   const { reading = wholeReading, wholeFrom = Infinity } = settings;
   /** What changes when everything is read: the step, its batches, and how validation pairs are read. */
   const phaseOf = (at: number, state: ReadonlyMap<string, Float32Array>) => {
     const read = at >= wholeFrom ? wholeReading : reading;
-    const step = trainStep(backend, config, batch, settings.optimiser, state, { ...settings.compute, reading: read });
+    const { chunk, accumulate = 1 } = settings.compute ?? {};
     // What a decoder loses on held-out pairs is a stage of its own.
     const validates = settings.evaluateEvery > 0 && data.validation.length > 1 && config.decoder === undefined;
-    const held = { text: read.text, image: wholeReading.image };
-    const validation = validates
-      ? embedder(backend, config, initialWeights(parameters, seed), data.images, data.tokens, Math.min(step.partSize, data.validation.length), held)
-      : null;
-    const dispose = (): void => {
-      step.dispose();
-      validation?.dispose();
+    const validation = {
+      batch: Math.min(chunk ?? batch, batch / accumulate, data.validation.length),
+      reading: { text: read.text, image: wholeReading.image },
     };
-    return { step, validation, build: batchBuilder(config, data.images, data.tokens, step.partSize, read), dispose };
+    const step = trainStep(backend, config, batch, settings.optimiser, state, {
+      ...settings.compute,
+      reading: read,
+      ...(validates ? { validation } : {}),
+    });
+    const builder = (size: number, held: Reading) => batchBuilder(config, data.images, data.tokens, size, held);
+    const held = validates ? builder(validation.batch, validation.reading) : null;
+    const validate = held === null ? null : () => embedRows((some) => step.validate(held(some)), data.validation, validation.batch, config.embedding);
+    return { step, validate, build: builder(step.partSize, read) };
   };
-  let phase = phaseOf(saved?.step ?? 0, start);
+  const stepsDone = saved?.step ?? 0;
+  let phase = phaseOf(stepsDone, saved?.state ?? data.start ?? initialWeights(parameters, seed));
+  // What it held lives in the backend now, and is large.
+  saved = null;
   const order = batchOrder(data.train, batch, seed);
   const every = Math.max(1, Math.ceil(steps / curvePoints));
   const record = (metric: string, value: number, at: number): void => {
@@ -153,17 +159,17 @@ export async function train(
   try {
     const rate = rateMeter(batch);
     let lastSave = performance.now();
-    for (let at = (saved?.step ?? 0) + 1; at <= steps; at++) {
+    for (let at = stepsDone + 1; at <= steps; at++) {
       if (at === wholeFrom) {
         const state = phase.step.state();
-        phase.dispose();
+        phase.step.dispose();
         // What was best so far was so under another reading.
         best = null;
         if (settings.stretch === true) stretchIn(state, config, textShape(config, reading.text).tokens);
         phase = phaseOf(at, state);
         rate.skip();
       }
-      const { step, validation, build } = phase;
+      const { step, validate, build } = phase;
       const batchRows = order(at);
       const part = (index: number): Batch => {
         // One part draws from the step's own stream; of several, each from one of its own, since it may be asked for twice.
@@ -185,15 +191,13 @@ export async function train(
         // Not among the rows: these are an artefact, and the same training must give the same bytes.
         watch.metric('pairs_per_second', pairsPerSecond, at);
       }
-      if (validation !== null && (at % settings.evaluateEvery === 0 || at === steps)) {
-        const weights = step.weights();
-        validation.restore(weights);
-        const logitScale = Math.exp(weights.get('logit_scale')![0]!);
-        const embeddings = await validation.embed(data.validation);
+      if (validate !== null && (at % settings.evaluateEvery === 0 || at === steps)) {
+        const logitScale = step.logitScale();
+        const embeddings = await validate();
         const { loss: validationLoss } = contrastiveLoss(embeddings, logitScale, data.validation.length);
         record('validation_loss', validationLoss, at);
         record('logit_scale', logitScale, at);
-        if (best === null || validationLoss < best.loss) best = { step: at, loss: validationLoss, weights };
+        if (settings.keep === 'best' && (best === null || validationLoss < best.loss)) best = { step: at, loss: validationLoss, weights: step.weights() };
         rate.skip();
       }
       watch.progress(at, pairsPerSecond);
@@ -211,7 +215,7 @@ export async function train(
     const kept = settings.keep === 'best' && best !== null ? best : { step: steps, weights: phase.step.weights() };
     return { weights: new Map(kept.weights), keptStep: kept.step, rows };
   } finally {
-    phase.dispose();
+    phase.step.dispose();
   }
 }
 

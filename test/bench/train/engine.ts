@@ -21,7 +21,7 @@ import { writeSafeTensors } from '../../../src/study/nn/safetensors.ts';
 import { recordedProgram } from '../../../src/study/nn/recorded-step.ts';
 import { loadBinding } from '../../../src/study/nn/tensorflow-binding.ts';
 import type { TensorFlowBinding } from '../../../src/study/nn/tensorflow-binding.ts';
-import { startingState, trainStep } from '../../../src/study/nn/train-step.ts';
+import { trainStep } from '../../../src/study/nn/train-step.ts';
 import type { TrainStep, TrainStepOptions } from '../../../src/study/nn/train-step.ts';
 import { tokenize } from '../../../src/study/text/tokenizer.ts';
 import { textStep } from './text-step.ts';
@@ -118,7 +118,7 @@ const answers: { readonly [K in Command['do']]: (command: Command & { do: K }) =
   build({ model, options = {} }) {
     const config = configOf(model);
     const data = batchOf(config, model.batch);
-    const state = startingState(weightsOf(config, model));
+    const state = weightsOf(config, model);
     const images = model.context === undefined ? null : imagesOf(config, model.batch);
     const started = performance.now();
     done = 0;
@@ -167,7 +167,7 @@ const answers: { readonly [K in Command['do']]: (command: Command & { do: K }) =
     const { images, tokens, rows } = learnable(config, 4 * model.batch);
     const build = batchBuilder(config, images, tokens, model.batch);
     const order = batchOrder(rows, model.batch, 1);
-    const step = trainStep(watched, config, model.batch, optimiser, startingState(initialWeights(parametersOf(config), 1)));
+    const step = trainStep(watched, config, model.batch, optimiser, initialWeights(parametersOf(config), 1));
     for (let at = 1; at <= 3; at++) step.update(build(order(at)), at, rate);
     inside = 0;
     const started = performance.now();
@@ -184,7 +184,7 @@ const answers: { readonly [K in Command['do']]: (command: Command & { do: K }) =
     const { images, tokens, rows } = learnable(config, 1024);
     const build = batchBuilder(config, images, tokens, batch);
     const order = batchOrder(rows, batch, 1);
-    const step = trainStep(opened(), config, batch, optimiser, startingState(initialWeights(parametersOf(config), 1)), options);
+    const step = trainStep(opened(), config, batch, optimiser, initialWeights(parametersOf(config), 1), options);
     const losses: number[] = [];
     const started = performance.now();
     for (let at = 1; at <= steps; at++) losses.push(step.update(build(order(at)), at, 1e-3).loss);

@@ -8,7 +8,7 @@ import { contrastiveLoss, normalise } from '../../../src/study/nn/layers.ts';
 import { defaultOptimiser } from '../../../src/study/nn/optimiser.ts';
 import { initialWeights, parametersOf } from '../../../src/study/nn/parameters.ts';
 import { Tape } from '../../../src/study/nn/tape.ts';
-import { startingState, trainStep } from '../../../src/study/nn/train-step.ts';
+import { trainStep } from '../../../src/study/nn/train-step.ts';
 import type { Batch, TrainStepOptions } from '../../../src/study/nn/train-step.ts';
 import { randomOf } from '../../../src/study/data/random.ts';
 import { openTestBackends } from './backends.ts';
@@ -33,7 +33,7 @@ function partsOf(size: number): (part: number) => Batch {
 
 /** What one update makes of the first moments: with β₁ = 0 these are the gradients. */
 function gradientsOf(backend: Backend, size: number, options: TrainStepOptions): { loss: number; norm: number; gradients: Map<string, Float32Array> } {
-  const state = startingState(initialWeights(parametersOf(tinyConfig), 1));
+  const state = initialWeights(parametersOf(tinyConfig), 1);
   const step = trainStep(backend, tinyConfig, 24, { ...defaultOptimiser, beta1: 0 }, state, options);
   const { loss, gradientNorm } = step.update(partsOf(size), 1, 1e-3);
   const gradients = new Map([...step.state()].filter(([name]) => name.startsWith('first/')));
@@ -71,7 +71,7 @@ describe('large batches in bounded memory', () => {
 
   it('averages the gradients of accumulated parts, each contrasted within itself', () => {
     for (const backend of backends) {
-      const state = startingState(initialWeights(parametersOf(tinyConfig), 1));
+      const state = initialWeights(parametersOf(tinyConfig), 1);
       const halves = [0, 1].map((part) => {
         const step = trainStep(backend, tinyConfig, 12, { ...defaultOptimiser, beta1: 0 }, state);
         const { loss } = step.update(partsOf(12)(part), 1, 1e-3);
@@ -93,7 +93,7 @@ describe('large batches in bounded memory', () => {
 
   it('starts each update from nothing', () => {
     for (const backend of backends) {
-      const step = trainStep(backend, tinyConfig, 24, { ...defaultOptimiser, beta1: 0 }, startingState(initialWeights(parametersOf(tinyConfig), 1)), { chunk: 8 });
+      const step = trainStep(backend, tinyConfig, 24, { ...defaultOptimiser, beta1: 0 }, initialWeights(parametersOf(tinyConfig), 1), { chunk: 8 });
       const first = step.update(partsOf(8), 1, 0);
       const again = step.update(partsOf(8), 2, 0);
       expect(again).toEqual(first);
@@ -102,7 +102,7 @@ describe('large batches in bounded memory', () => {
   });
 
   it('refuses chunks and parts that do not fill the batch', () => {
-    const state = startingState(initialWeights(parametersOf(tinyConfig), 1));
+    const state = initialWeights(parametersOf(tinyConfig), 1);
     const open = (options: TrainStepOptions) => () => trainStep(backends[0]!, tinyConfig, 24, defaultOptimiser, state, options);
     expect(open({ chunk: 7 })).toThrow(/chunks of 7 pairs do not fill 24 pairs/);
     expect(open({ accumulate: 5 })).toThrow(/24 cannot be accumulated from 5 parts/);

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../../src/study/nn/backend.ts';
 import { batchBuilder, batchOrder } from '../../../src/study/nn/batches.ts';
 import { initialWeights, parametersOf } from '../../../src/study/nn/parameters.ts';
-import { startingState, trainStep } from '../../../src/study/nn/train-step.ts';
+import { trainStep } from '../../../src/study/nn/train-step.ts';
 import { train, TrainingDivergedError } from '../../../src/study/nn/training.ts';
 import { hasNative, openTestBackend, openTestBackends } from './backends.ts';
 import { digestOf, recordingWatch, tinyConfig, tinyData, tinySettings } from './rig.ts';
@@ -20,7 +20,7 @@ function firstLosses(backend: Backend, steps: number): number[] {
   const data = tinyData();
   const build = batchBuilder(tinyConfig, data.images, data.tokens, 16);
   const order = batchOrder(data.train, 16, 1);
-  const state = startingState(initialWeights(parametersOf(tinyConfig), 1));
+  const state = initialWeights(parametersOf(tinyConfig), 1);
   const step = trainStep(backend, tinyConfig, 16, tinySettings.optimiser, state);
   const losses = Array.from({ length: steps }, (_, index) => step.update(build(order(index + 1)), index + 1, 3e-3).loss);
   step.dispose();
@@ -100,7 +100,7 @@ describe('training', () => {
     for (const backend of backends) {
       const data = tinyData();
       const build = batchBuilder(tinyConfig, data.images, data.tokens, 16);
-      const start = startingState(initialWeights(parametersOf(tinyConfig), 1));
+      const start = initialWeights(parametersOf(tinyConfig), 1);
       start.set('logit_scale', Float32Array.of(Math.log(100)));
       // With moments and gradients that hardly move anything, what is left of a step is its decay.
       const step = trainStep(backend, tinyConfig, 16, { ...tinySettings.optimiser, epsilon: 1e9, weightDecay: 0.5 }, start);

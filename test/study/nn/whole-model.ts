@@ -6,7 +6,7 @@ import { defaultOptimiser, firstMoment } from '../../../src/study/nn/optimiser.t
 import { initialWeights, parametersOf } from '../../../src/study/nn/parameters.ts';
 import type { Reading } from '../../../src/study/nn/reading.ts';
 import { randomOf } from '../../../src/study/data/random.ts';
-import { startingState, trainStep } from '../../../src/study/nn/train-step.ts';
+import { trainStep } from '../../../src/study/nn/train-step.ts';
 import { tinyData } from './rig.ts';
 
 /** The tiny captions, with what reducers need: five words of one token, of all classes, in two sentences. */
@@ -34,13 +34,12 @@ export function directionalError(backend: Backend, config: ModelConfig, reading:
   // A scale at which losses are smooth.
   if (start.has('logit_scale')) start.set('logit_scale', Float32Array.of(1));
   const batch = batchBuilder(config, tinyData().images, readableTokens(), 6, reading)(Uint32Array.of(0, 1, 2, 3, 4, 5));
-  const step = trainStep(backend, config, 6, { ...defaultOptimiser, beta1: 0, weightDecay: 0 }, startingState(start, parameters), { reading });
+  const step = trainStep(backend, config, 6, { ...defaultOptimiser, beta1: 0, weightDecay: 0 }, start, { reading });
   const random = randomOf('direction');
   const trained = parameters.filter(({ frozen = false }) => !frozen).map(({ name }) => name);
   const direction = new Map(trained.map((name) => [name, start.get(name)!.map(() => random.normal())]));
   const lossAt = (shift: number): number => {
-    const moved = trained.map((name) => [name, start.get(name)!.map((value, i) => value + shift * direction.get(name)![i]!)] as const);
-    step.restore(startingState(new Map(moved)));
+    step.restore(new Map(trained.map((name) => [name, start.get(name)!.map((value, i) => value + shift * direction.get(name)![i]!)])));
     return step.update(batch, 1, 0).loss;
   };
   lossAt(0);
