@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { PipeError } from '../diagnostic.ts';
 import { selectCells } from '../pipeline/target.ts';
 import { byteExample, durationExample, parseBytes, parseDuration } from '../pipeline/units.ts';
+import { findStaleFiles } from '../plan/stale-files.ts';
 import { attemptOf } from '../report/result-rows.ts';
 import { cacheSizes } from '../store/cache-size.ts';
 import { collectGarbage, planGc } from '../store/gc.ts';
@@ -69,7 +70,10 @@ function addGc(command: Command, context: CliContext): void {
     .option('--yes', 'remove it')
     .action((options: CacheOptions & { maxSize?: number; unusedFor?: number; yes?: boolean }) => {
       withStore('write', options, context, store => {
-        const plan = planGc(store, { maxBytes: options.maxSize ?? null, unusedForMs: options.unusedFor ?? null, now: Date.now() });
+        const now = Date.now();
+        const found = planGc(store, { maxBytes: options.maxSize ?? null, unusedForMs: options.unusedFor ?? null, now });
+        const running = store.results.runningAttempts().length > 0;
+        const plan = { ...found, leftovers: [...found.leftovers, ...(running ? [] : findStaleFiles(store.cache, context.packageRoot, now))] };
         const freed = options.yes ? collectGarbage(store, plan) : null;
         if (options.json) context.stdout.write(`${JSON.stringify({ ...plan, freed })}\n`);
         else context.stdout.write(gcText(plan, freed));

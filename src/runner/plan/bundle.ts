@@ -49,7 +49,7 @@ export async function bundleStage(file: string, options: BundleOptions): Promise
 }
 
 /** The name holds where things lie, too, because the bundle does. */
-function bundlePath(closure: Closure, options: BundleOptions): string {
+export function bundlePath(closure: Closure, options: Pick<BundleOptions, 'cache' | 'packageRoot'>): string {
   return join(options.cache, 'code', `${sha256(`${bundleFormat} ${closure.digest} ${closure.entry} ${options.packageRoot}`).slice(0, 32)}.mjs`);
 }
 

@@ -49,7 +49,7 @@ export async function loadGraph(options: LoadGraphOptions): Promise<CellGraph> {
   const packed = packGraph(graph);
   const body = JSON.stringify(packed);
   const digest = sha256(body).slice(0, 24);
-  writeWhole(`${headerPath.slice(0, -5)}-${digest}.body.json`, body);
+  writeWhole(bodyPath(headerPath, digest), body);
   writeWhole(headerPath, JSON.stringify({ program, root, stamps, body: digest }));
   dropOldBodies(join(options.cache, 'plans'), `graph-${name}-`, `graph-${name}-${digest}.body.json`);
   // Equal values are one object now, as they will be when this is read: each is encoded for keys once.
@@ -81,13 +81,26 @@ function programStamp(packageRoot: string): string {
   return `${graphFormat} ${parts.join(' ')}`;
 }
 
+/** The body of a stored graph that would be used as things are, absolute; null for one that would not. */
+export function graphInUse(path: string, packageRoot: string): string | null {
+  try {
+    const header = JSON.parse(readFileSync(path, 'utf8')) as Header & { readonly body: string };
+    const current = header.program === programStamp(packageRoot) && existsSync(header.root) && checkStamps(header.stamps) !== null;
+    return current ? bodyPath(path, header.body) : null;
+  } catch {
+    return null;
+  }
+}
+
+const bodyPath = (path: string, body: string): string => `${path.slice(0, -5)}-${body}.body.json`;
+
 function readStored(path: string, program: string, root: string): CellGraph | null {
   try {
     const header = JSON.parse(readFileSync(path, 'utf8')) as Header & { readonly body: string };
     if (header.program !== program || header.root !== root) return null;
     const checked = checkStamps(header.stamps);
     if (checked === null) return null;
-    const graph = unpackGraph(JSON.parse(readFileSync(`${path.slice(0, -5)}-${header.body}.body.json`, 'utf8')) as PackedGraph);
+    const graph = unpackGraph(JSON.parse(readFileSync(bodyPath(path, header.body), 'utf8')) as PackedGraph);
     if (checked.renewed) writeWhole(path, JSON.stringify({ ...header, stamps: checked.stamps }));
     return graph;
   } catch {
