@@ -3,7 +3,6 @@ import type { Fingerprint } from './fingerprints.ts';
 import { hashIndex } from './near-duplicates.ts';
 import { countBy } from './pairs.ts';
 import type { LeftOut } from './pairs.ts';
-import { splitNames } from './splits.ts';
 
 /** How two images are known to be one, the surest first. */
 export type LeakKind = 'identical' | 'same id' | 'near duplicate';
@@ -38,19 +37,39 @@ export interface Leaks {
 }
 
 interface Match {
-  readonly other: number;
   readonly kind: LeakKind;
   readonly distance: number | null;
+  /** The row that is matched, and how many others like it. */
+  readonly of: number;
+  readonly count: number;
 }
 
-/** Union–find with halved paths. */
+/** Rows of one content: their perceptual hash is one, and what is found of one row holds for all. */
+interface Content {
+  readonly hash: string | null;
+  readonly keys: Set<string>;
+  /** Rows of the training set, by split in the order of `splitNames`, and of test sets. */
+  readonly own: readonly [number[], number[], number[]];
+  readonly tests: number[];
+  /** The best match with a test row, and with rows of each split of the training set. */
+  test: Match | undefined;
+  readonly splits: [Match | undefined, Match | undefined, Match | undefined];
+}
+
+/** Union–find with halved paths; of two sets the one with the smaller number gives its name to both. */
 function sets(count: number): { find(at: number): number; join(a: number, b: number): void } {
   const parent = Int32Array.from({ length: count }, (_, index) => index);
   const find = (at: number): number => {
     while (parent[at] !== at) at = parent[at] = parent[parent[at] ?? at] ?? at;
     return at;
   };
-  return { find, join: (a, b) => void (parent[Math.max(find(a), find(b))] = Math.min(find(a), find(b))) };
+  return {
+    find,
+    join(a, b) {
+      const [x, y] = [find(a), find(b)];
+      parent[Math.max(x, y)] = Math.min(x, y);
+    },
+  };
 }
 
 /** The parts of ids that name an image, with the number of their pattern. */
@@ -61,7 +80,45 @@ const keysOf = (id: string, patterns: readonly RegExp[]): string[] =>
   });
 
 const surer = (a: Match, b: Match): boolean =>
-  leakKinds.indexOf(a.kind) - leakKinds.indexOf(b.kind) < 0 || (a.kind === b.kind && (a.distance ?? 0) < (b.distance ?? 0));
+  leakKinds.indexOf(a.kind) < leakKinds.indexOf(b.kind) || (a.kind === b.kind && (a.distance ?? 0) < (b.distance ?? 0));
+
+/** The better of two matches, which counts the rows of both. */
+function better(earlier: Match | undefined, match: Match): Match {
+  if (earlier === undefined) return match;
+  return { ...(surer(match, earlier) ? match : earlier), count: earlier.count + match.count };
+}
+
+const rankOf = (row: Fingerprint): 0 | 1 | 2 => (row.split === 'train' ? 0 : row.split === 'validation' ? 1 : 2);
+const ranks = [0, 1, 2] as const;
+
+function append<K>(map: Map<K, number[]>, key: K, value: number): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}
+
+/** Rows by content, in the order of their first rows. */
+function contentsOf(rows: readonly Fingerprint[], own: number, ids: readonly RegExp[]): Content[] {
+  const contents = new Map<string, Content>();
+  rows.forEach((row, at) => {
+    let content = contents.get(row.sha256);
+    if (content === undefined) contents.set(row.sha256, (content = { hash: row.hash, keys: new Set(), own: [[], [], []], tests: [], test: undefined, splits: [undefined, undefined, undefined] }));
+    for (const key of keysOf(row.id, ids)) content.keys.add(key);
+    (at < own ? content.own[rankOf(row)] : content.tests).push(at);
+  });
+  return [...contents.values()];
+}
+
+/** Notes in `content` which rows of `other` it matches. */
+function note(content: Content, other: Content, kind: LeakKind, distance: number | null): void {
+  const match = (rows: readonly number[]): Match | undefined => (rows[0] === undefined ? undefined : { kind, distance, of: rows[0], count: rows.length });
+  const test = match(other.tests);
+  if (test !== undefined) content.test = better(content.test, test);
+  for (const rank of ranks) {
+    const found = match(other.own[rank]);
+    if (found !== undefined) content.splits[rank] = better(content.splits[rank], found);
+  }
+}
 
 /**
  * Finds images of `training` that are in `tests` too: files with the same content, ids that name the same image, and perceptual
@@ -69,70 +126,78 @@ const surer = (a: Match, b: Match): boolean =>
  * of a set's own rows, those of a later split (train, validation, test) are tests for those of an earlier one.
  */
 export function findLeaks(training: readonly Fingerprint[], tests: readonly Fingerprint[], options: LeakOptions): Leaks {
-  const own = new Set(training.map(row => `${row.source}\n${row.id}`));
-  const rows = [...training, ...tests.filter(row => !own.has(`${row.source}\n${row.id}`))];
-  const index = hashIndex(training.length);
-  const numberOf: number[] = []; // of a hash in the index: its row
-  const byDigest = new Map<string, number[]>();
+  const known = new Set(training.map(row => `${row.source}\n${row.id}`));
+  const rows = [...training, ...tests.filter(row => !known.has(`${row.source}\n${row.id}`))];
+  const contents = contentsOf(rows, training.length, options.ids);
+  const isOwn = ({ own }: Content): boolean => own.some(list => list.length > 0);
+  const index = hashIndex(contents.filter(isOwn).length);
+  const numberOf: number[] = []; // of a hash in the index: its content
   const byKey = new Map<string, number[]>();
-  const clusters = sets(rows.length);
-  const best = new Map<number, { match: Match; count: number }>();
-  const groupNumber = new Map<string, number>();
-  for (const { group } of training) groupNumber.set(group, groupNumber.get(group) ?? groupNumber.size);
-  const twins: [number, number][] = [];
-  const rank = (row: number): number => splitNames.indexOf(rows[row]?.split ?? 'train');
-
-  const record = (row: number, match: Match): void => {
-    const earlier = best.get(row);
-    if (earlier === undefined) best.set(row, { match, count: 1 });
-    else best.set(row, { match: surer(match, earlier.match) ? match : earlier.match, count: earlier.count + 1 });
-  };
-  rows.forEach((row, at) => {
-    const isTraining = at < training.length;
-    const matches = new Map<number, Match>();
-    const take = (other: number, kind: LeakKind, distance: number | null): void => {
-      if (!matches.has(other)) matches.set(other, { other, kind, distance });
-    };
-    for (const other of byDigest.get(row.sha256) ?? []) take(other, 'identical', null);
-    for (const key of keysOf(row.id, options.ids)) for (const other of byKey.get(key) ?? []) take(other, 'same id', null);
-    if (row.hash !== null) for (const { number, distance } of index.near(row.hash, options.distance)) take(numberOf[number] ?? -1, 'near duplicate', distance);
-    for (const { other, kind, distance } of matches.values()) {
-      clusters.join(at, other);
-      if (!isTraining) record(other, { other: at, kind, distance });
-      else if (options.own === 'drop' && rank(at) !== rank(other)) record(rank(at) < rank(other) ? at : other, { other: rank(at) < rank(other) ? other : at, kind, distance });
-      if (isTraining) twins.push([at, other]);
+  const clusters = sets(contents.length);
+  const twins = sets(contents.length); // by matches inside the training set alone
+  contents.forEach((content, at) => {
+    note(content, content, 'identical', null);
+    const matches = new Map<number, [LeakKind, number | null]>();
+    for (const key of content.keys) for (const other of byKey.get(key) ?? []) matches.set(other, ['same id', null]);
+    if (content.hash !== null) {
+      for (const { number, distance } of index.near(content.hash, options.distance)) {
+        const other = numberOf[number] ?? at;
+        if (!matches.has(other)) matches.set(other, ['near duplicate', distance]);
+      }
     }
-    if (!isTraining) return;
-    if (row.hash !== null) numberOf[index.add(row.hash)] = at;
-    const add = (map: Map<string, number[]>, key: string): void => {
-      const list = map.get(key);
-      if (list === undefined) map.set(key, [at]);
-      else list.push(at);
-    };
-    add(byDigest, row.sha256);
-    for (const key of keysOf(row.id, options.ids)) add(byKey, key);
+    for (const [number, [kind, distance]] of matches) {
+      const other = contents[number];
+      if (other === undefined) continue;
+      note(content, other, kind, distance);
+      note(other, content, kind, distance);
+      clusters.join(at, number);
+      if (isOwn(content)) twins.join(at, number);
+    }
+    if (!isOwn(content)) return;
+    if (content.hash !== null) numberOf[index.add(content.hash)] = at;
+    for (const key of content.keys) append(byKey, key, at);
   });
 
-  const groups = sets(groupNumber.size);
-  const groupOf = (row: number): number => groupNumber.get(rows[row]?.group ?? '') ?? 0;
-  for (const [a, b] of twins) if (!best.has(a) && !best.has(b)) groups.join(groupOf(a), groupOf(b));
-  const names = [...groupNumber.keys()];
-  const members = new Map<number, Fingerprint[]>();
-  rows.forEach((row, at) => {
-    const set = clusters.find(at);
-    const list = members.get(set);
-    if (list === undefined) members.set(set, [row]);
-    else list.push(row);
+  const leaks: (readonly [number, Leak])[] = [];
+  const leaking = new Set<number>();
+  const members = new Map<number, number[]>();
+  contents.forEach((content, at) => {
+    for (const rank of ranks) {
+      // Of the training set's own rows those of later splits count.
+      const later = options.own === 'drop' ? content.splits.filter((_, other) => other > rank) : [];
+      const match = [content.test, ...later].filter(found => found !== undefined).reduce<Match | undefined>(better, undefined);
+      const of = match === undefined ? undefined : rows[match.of];
+      for (const number of content.own[rank]) {
+        append(members, clusters.find(at), number);
+        const row = rows[number];
+        if (match === undefined || of === undefined || row === undefined) continue;
+        leaking.add(number);
+        leaks.push([number, { row, of, kind: match.kind, distance: match.distance, others: match.count - 1 }]);
+      }
+    }
+    for (const number of content.tests) append(members, clusters.find(at), number);
   });
+
+  const numbers = new Map<string, number>();
+  for (const { group } of training) if (!numbers.has(group)) numbers.set(group, numbers.size);
+  const groups = sets(numbers.size);
+  const firstOf = new Map<number, number>(); // of a set of twins: the group of a row that stays
+  contents.forEach((content, at) => {
+    for (const number of content.own.flat()) {
+      if (leaking.has(number)) continue;
+      const group = numbers.get(rows[number]?.group ?? '') ?? 0;
+      const first = firstOf.get(twins.find(at));
+      if (first === undefined) firstOf.set(twins.find(at), group);
+      else groups.join(first, group);
+    }
+  });
+  const names = [...numbers.keys()];
   return {
-    leaks: [...best].sort(([a], [b]) => a - b).flatMap(([at, { match, count }]) => {
-      const [row, of] = [rows[at], rows[match.other]];
-      return row === undefined || of === undefined ? [] : [{ row, of, kind: match.kind, distance: match.distance, others: count - 1 }];
-    }),
-    clusters: [...members.values()].filter(list => list.length > 1),
-    groups: new Map(training.flatMap((row, at) => {
-      const joined = groups.find(groupOf(at));
-      return joined === groupOf(at) ? [] : [[row.id, names[joined] ?? row.group]];
+    leaks: leaks.sort(([a], [b]) => a - b).map(([, leak]) => leak),
+    clusters: [...members.values()].filter(list => list.length > 1).map(list => list.sort((a, b) => a - b).flatMap(at => rows[at] ?? [])),
+    groups: new Map(training.flatMap(row => {
+      const group = numbers.get(row.group) ?? 0;
+      return groups.find(group) === group ? [] : [[row.id, names[groups.find(group)] ?? row.group]];
     })),
   };
 }
