@@ -72,10 +72,12 @@ async function run(words: readonly string[], options: RunOptions, context: CliCo
   try {
     if (options.push) requireSharedCache(session);
     if (options.dry) {
+      await refuseImpossible(session.plan, context);
       session.shared?.listen(text => void context.stderr.write(`warning: ${text}\n`));
       printPlan(session.plan, { json: options.json === true, dry: true }, context);
       return;
     }
+    if (options.confirm) await refuseImpossible(session.plan, context);
     if (options.confirm && !(await confirmed(session.plan, context))) {
       context.stderr.write('nothing was run\n');
       return;
@@ -85,6 +87,12 @@ async function run(words: readonly string[], options: RunOptions, context: CliCo
   } finally {
     session.store.close();
   }
+}
+
+/** Before anybody reads a plan that cannot be run here. */
+async function refuseImpossible(plan: Session['plan'], { env }: CliContext): Promise<void> {
+  const { suitableMachine } = await import('../run/run-plan.ts');
+  await suitableMachine(plan, env);
 }
 
 export function requireSharedCache({ shared }: Pick<Session, 'shared'>): SharedResults {

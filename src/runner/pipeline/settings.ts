@@ -131,10 +131,17 @@ class SettingsReader {
     return {
       cpu: cores,
       memory: this.#bytes(memory, ['resources', 'memory']),
-      gpu: gpu === 'prefer' ? 'prefer' : this.#number(gpu, ['resources', 'gpu'], 0),
+      gpu: gpu === 'prefer' ? 'prefer' : this.#gpus(gpu),
       gpuMemory: this.#bytes(gpuMemory, ['resources', 'gpu_memory']),
       named,
     };
+  }
+
+  /** One and a half GPUs are nothing that could be handed out. */
+  #gpus(value: Json): number {
+    const count = this.#number(value, ['resources', 'gpu'], 0);
+    if (count > 1 && !Number.isInteger(count)) this.#wrong(['resources', 'gpu'], 'a whole number, or a share below 1', value);
+    return count;
   }
 
   #retries(value: Json | undefined): Retries {

@@ -148,7 +148,7 @@ export class ResourcePool {
     this.#running++;
     this.#cpu += cpu;
     this.#memory += memory;
-    return { cpu, memory: wanted.memory, gpus: gpus.map(({ id }) => id), gpuShare, gpuMemory, named: wanted.named };
+    return { cpu, memory: wanted.memory, gpus: this.#gpus.filter(gpu => gpus.includes(gpu)).map(({ id }) => id), gpuShare, gpuMemory, named: wanted.named };
   }
 
   release(held: Held): void {

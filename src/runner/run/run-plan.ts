@@ -73,9 +73,8 @@ export type RunSummary = Omit<Extract<RunEvent, { event: 'run.finished' }>, 'eve
 export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   const { plan, store, emit } = options;
   const started = performance.now();
-  const toRun = [...plan.selected].filter(cell => plan.cells[cell]!.state === 'run' || plan.cells[cell]!.state === 'pending');
-  const machine = await machineFor(options, toRun);
-  checkResources(plan.graph, machine, toRun);
+  const toRun = cellsToRun(plan);
+  const machine = await suitableMachine(plan, options.environment ?? process.env, options.machine);
   // An unknown host is told before anything has started.
   for (const name of new Set(toRun.map(cell => placeOf(plan.graph.cells[cell]!)))) options.executors(name);
 
@@ -103,10 +102,15 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   return await finishRun(options, run, scheduler, { durationMs: performance.now() - started, whenLocked: context.whenLocked });
 }
 
-async function machineFor({ plan, machine, environment = process.env }: RunPlanOptions, toRun: readonly number[]): Promise<Machine> {
-  if (machine) return machine;
+const cellsToRun = (plan: Plan): number[] => [...plan.selected].filter(cell => plan.cells[cell]!.state === 'run' || plan.cells[cell]!.state === 'pending');
+
+/** What this machine has. Throws PipeError (exit 2) for requests of the plan that it can never meet. */
+export async function suitableMachine(plan: Plan, environment: Readonly<Record<string, string | undefined>>, known?: Machine): Promise<Machine> {
+  const toRun = cellsToRun(plan);
   const wants = toRun.some(cell => plan.graph.cells[cell]!.settings.resources.gpu !== 0 && placeOf(plan.graph.cells[cell]!) === 'local');
-  return await discoverMachine(environment, wants);
+  const machine = known ?? (await discoverMachine(environment, wants));
+  checkResources(plan.graph, machine, toRun);
+  return machine;
 }
 
 function beginRun({ plan, store, command, version }: RunPlanOptions): number {

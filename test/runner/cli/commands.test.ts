@@ -268,6 +268,15 @@ stages:
   resuming.remove();
 });
 
+test('what this machine can never give is refused before anything runs, also by --dry', () => {
+  const greedy = makeProject({ 'pipe.yaml': 'pipeline: greedy\nstages:\n  s: { run: "true", resources: { memory: 900000G } }\n' });
+  for (const args of [['run'], ['run', '--dry']]) {
+    expect(greedy.pipe(args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/s asks for 900000G of memory, and this machine has/) as string });
+  }
+  expect(greedy.pipe(['status']).code).toBe(0);
+  greedy.remove();
+});
+
 describe('compare', () => {
   test('of two runs sees cells that were fresh, and what those that ran anew were made with', () => {
     const own = makeProject({ 'pipelines/small.yaml': pipeline, 'draw.sh': 'echo 1 2 3\n' });

@@ -96,6 +96,7 @@ const cases: readonly Invalid[] = [
   { name: 'an axis that nobody has', text: `${head}stages:\n  t:\n    uses: train\n    in: { images: ./x }\n    matrix: { axes: { seed: [1, 2] }, exclude: [{ «sed»: 1 }] }\n`, code: 'unknown-axis', message: /no axis `sed`/, hint: /did you mean `seed`/ },
   { name: 'a sample of more than there is', text: `${head}stages:\n  t:\n    uses: train\n    in: { images: ./x }\n    matrix: { axes: { seed: [1, 2] }, sample: { count: «3» } }\n`, code: 'sample-too-large', message: /3 points cannot be drawn from 2/, hint: null },
   // settings
+  { name: 'one and a half GPUs', text: `${head}stages:\n  a:\n    run: touch x\n    resources: { gpu: «1.5» }\n`, code: 'wrong-type', message: /whole number, or a share below 1/, hint: null },
   { name: 'a size that is none', text: `${head}stages:\n  a:\n    run: touch x\n    resources: { memory: «much» }\n`, code: 'wrong-type', message: /size such as 20G/, hint: null },
   { name: 'a time that is none', text: `${head}stages:\n  a:\n    run: touch x\n    timeout: «6 fortnights»\n`, code: 'wrong-type', message: /time such as 6h/, hint: null },
   { name: 'a variable that no shell could set', text: `${head}stages:\n  a:\n    run: touch x\n    env: { pass: [«MY-VAR»] }\n`, code: 'wrong-type', message: /a name of letters/, hint: null },

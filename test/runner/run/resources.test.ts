@@ -40,6 +40,9 @@ test('GPUs: whole ones apart, fractions packed onto one, memory respected, `pref
   pool.release(b!);
   expect(pool.take(request({ gpu: 1, gpuMemory: 40 * 2 ** 30 }))?.gpus).toEqual(['1']);
   expect(pool.take(request({ gpu: 2 }))).toBeNull();
+  // In the machine's order, whatever they are taken for: a stage's first device is the lower one.
+  expect(new ResourcePool({ ...machine, gpus: machine.gpus.toReversed() }, 4, []).take(request({ gpu: 2 }))?.gpus).toEqual(['1', '0']);
+  expect(poolOf().take(request({ gpu: 2 }))?.gpus).toEqual(['0', '1']);
   const none = new ResourcePool({ ...machine, gpus: [] }, 4, []);
   expect(none.take(request({ gpu: 'prefer' }))?.gpus).toEqual([]);
   expect(pool.take(request({ gpu: 'prefer', gpuMemory: 200 * 2 ** 30 }))?.gpus).toEqual([]);
