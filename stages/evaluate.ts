@@ -42,11 +42,11 @@ export const stage = defineStage({
 
     const { config, training, weights, reading = wholeReading } = await loadModel(inputs.model);
     // Images are always seen whole, as patch dropout is for training alone.
-    const asRead = { text: params.read === 'whole' ? wholeReading.text : reading.text, image: wholeReading.image };
+    const asRead = { ...reading, text: params.read === 'whole' ? wholeReading.text : reading.text, image: wholeReading.image };
     const images = await openImages(inputs.images);
     try {
       const tokens = await openTokens(inputs.tokens);
-      checkModelFits(config, images, tokens);
+      checkModelFits(config, reading.fit === undefined ? images : { resolution: config.image.resolution }, tokens);
       const all = rowsOfSplit(images, tokens, params.split);
       const rows = params.limit === null ? all : drawRows(all, params.limit, params.seed, 'evaluate');
       if (rows.length < 2) throw new PairedDataError(`the split "${params.split}" has ${rows.length} pairs; retrieval needs at least 2`);
@@ -85,7 +85,7 @@ export const stage = defineStage({
       const captions = Array.from(rows, (row) => tokens.ids.subarray(row * tokens.context, (row + 1) * tokens.context).join());
       const scores = scoreRetrieval(embeddings, { pool, seed, positives: positivesByKeys(rows.length, captions) });
       // Log-likelihoods are logits as they are.
-      const logitScale = decodes ? 1 : Math.exp(weights.get('logit_scale')![0]!);
+      const logitScale = decodes ? 1 : (config.logitFactor ?? 1) * Math.exp(weights.get('logit_scale')![0]!);
       const loss = contrastiveLoss(embeddings, logitScale, pool, seed);
       const calibrated = calibratedScale === null ? null : contrastiveLoss(embeddings, calibratedScale, pool, seed).loss;
       const size = modelSize(config);

@@ -16,7 +16,7 @@ export const stage = defineStage({
     overlong: z.enum(['truncate', 'refuse']).default('truncate'),
     /** Also write what reducers of captions need: words, their classes and frequencies, sentences, and the first characters' tokens. */
     reducible: z.boolean().default(false),
-    /** Characters that the way `chars77` keeps. */
+    /** Characters that the way `chars77` keeps, before they are brought to NFKD, as PubMedCLIP's code does. */
     characters: z.int().min(1).default(77),
   }),
   inputs: { captions: 'file' },
@@ -60,7 +60,7 @@ export const stage = defineStage({
         return describeTokens(caption);
       });
       const frequencies = wordFrequencies(described.filter((_, row) => captions[row]?.split === 'train'));
-      const first = captions.map(({ caption }) => map(tokenize([...caption].slice(0, params.characters).join(''))));
+      const first = captions.map(({ caption }) => map(tokenize([...caption].slice(0, params.characters).join('').normalize('NFKD'))));
       const context = Math.max(3, ...first.map(({ length }) => length + 2));
       return {
         ...reducibleTokens(described, frequencies, rows, params.context),

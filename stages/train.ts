@@ -4,7 +4,8 @@ import { defineStage } from '../src/stage.ts';
 import { schedules } from '../src/study/nn/schedule.ts';
 import { type Masking, maskingOf } from '../src/study/nn/masking.ts';
 import { type ModelConfig, modelConfig, ModelConfigError, type ModelInput, type SizeOptions } from '../src/study/nn/model-config.ts';
-import { checkReading, wholeReading } from '../src/study/nn/reading.ts';
+import { checkReading, type Reading, type TextReading, wholeReading } from '../src/study/nn/reading.ts';
+import { imageNetNormalisation, logitFactor, recipeOf } from '../src/study/nn/recipe.ts';
 import { type TowerVariant, towerVariants, variantConfig } from '../src/study/nn/tower-variants.ts';
 
 /** What is wrong with a configuration, known before anything has run; null if nothing is. */
@@ -26,6 +27,7 @@ interface SizeParams {
   readonly seed: number;
   readonly patch: number | null;
   readonly headWidth: number | null;
+  readonly recipe: string | null;
   readonly input: { readonly resolution: number; readonly context: number; readonly vocabulary: number | 'clip' } | null;
 }
 
@@ -37,11 +39,26 @@ function optionsOf({ input, patch, headWidth }: SizeParams, data: Partial<ModelI
 
 /** The model of the params. @throws ModelConfigError where it cannot be built. */
 function maskedConfig(params: SizeParams, data: Partial<ModelInput> = {}): { config: ModelConfig; masking: Masking } {
-  const masking = maskingOf(params.masking, params.tokens, params.seed);
-  const { attention, rotary } = masking;
-  const config = variantConfig(params.size, params.sharing, { ...optionsOf(params, data), attention, rotary });
-  checkReading(config, masking.reading);
-  return { config, masking };
+  const said = maskingOf(params.masking, params.tokens, params.seed);
+  const recipe = params.recipe === null ? null : recipeOf(params.recipe);
+  const { attention, rotary } = said;
+  const options = optionsOf(params, data);
+  const { resolution } = options.input ?? {};
+  const patch = params.patch ?? modelConfig(params.size).image.patch;
+  // With the recipe patches need not fill the image.
+  const filled = recipe === null || resolution === undefined ? {} : { resolution: Math.floor(resolution / patch) * patch };
+  const built = variantConfig(params.size, params.sharing, { ...options, input: { ...options.input, ...filled }, attention, rotary });
+  const config = recipe?.factor === true ? { ...built, logitFactor } : built;
+  const text: TextReading = recipe?.characters === true ? { kind: 'characters', tokens: config.text.context } : said.reading.text;
+  const reading: Reading = {
+    ...said.reading,
+    text,
+    ...(recipe?.imagenet === true ? { normalisation: imageNetNormalisation } : {}),
+    ...(recipe?.centre === true ? { centre: 7 / 8 } : {}),
+    ...(recipe === null ? {} : { fit: recipe.edge ? ('edge' as const) : ('scale' as const) }),
+  };
+  checkReading(config, reading);
+  return { config, masking: { ...said, reading } };
 }
 
 export const stage = defineStage({
@@ -122,6 +139,12 @@ export const stage = defineStage({
         .strictObject({ crop: z.number().gt(0).max(1).default(1), flip: z.boolean().default(false) })
         .nullable()
         .default(null),
+      /**
+       * `pubmedclip`, the recipe as its code runs it, or without parts of it (`pubmedclip-no-crops-no-flips`); parts that are on replace
+       * what the other params say of the same thing. Parts: characters, factor, imagenet, crops, flips, edge, centre, adam, constant,
+       * unbounded. Null: none.
+       */
+      recipe: z.string().nullable().default(null),
       /** Train on so many of the training pairs, drawn by seed; null for all. */
       unique: z.int().min(2).nullable().default(null),
       /** Steps between two validations; null for ten a run, 0 for none. */
@@ -149,7 +172,8 @@ export const stage = defineStage({
       };
       if (report('sharing', problemOf(() => variantConfig(size, sharing)))) return;
       const options = optionsOf(params);
-      if (input !== null && report('input', problemOf(() => variantConfig(size, sharing, options)))) return;
+      if (params.recipe !== null && report('recipe', problemOf(() => recipeOf(params.recipe!)))) return;
+      if (input !== null && params.recipe === null && report('input', problemOf(() => variantConfig(size, sharing, options)))) return;
       const needsTokens = tokens === null && problemOf(() => maskingOf(masking, 16, seed)) === null;
       if (report(needsTokens ? 'tokens' : 'masking', problemOf(() => maskingOf(masking, tokens, seed)))) return;
       if (input !== null) report('masking', problemOf(() => maskedConfig(params)));
@@ -186,6 +210,7 @@ export const stage = defineStage({
     const { train } = await import('../src/study/nn/training.ts');
 
     const { batch, seed, size } = params;
+    const recipe = params.recipe === null ? null : recipeOf(params.recipe);
     const images = await openImages(inputs.images);
     try {
       const tokens = await openTokens(inputs.tokens);
@@ -217,18 +242,19 @@ export const stage = defineStage({
           batch,
           seed,
           learningRate,
-          warmup: params.warmup,
+          warmup: recipe?.constant === true ? 0 : params.warmup,
           optimiser: {
             beta1: params.beta1,
             beta2: params.beta2,
             epsilon: params.epsilon,
             weightDecay: params.weightDecay,
-            clipNorm: params.clipNorm,
+            clipNorm: recipe?.constant === true ? null : params.clipNorm,
             decay: params.decay,
             decayed: params.decayed,
-            largestLogitScale: params.largestLogitScale,
+            largestLogitScale: recipe?.unbounded === true ? null : params.largestLogitScale,
+            ...(recipe?.adam === true ? ({ beta2: 0.999, epsilon: 1e-8, weightDecay: 5e-4, decay: 'l2', decayed: 'all' } as const) : {}),
           },
-          schedule: params.schedule,
+          schedule: recipe?.constant === true ? 'constant' : params.schedule,
           compute: {
             chunk: params.chunk,
             accumulate: params.accumulate,
@@ -237,7 +263,7 @@ export const stage = defineStage({
             lossScale: params.lossScale,
             xla: params.xla,
           },
-          augment: params.augment,
+          augment: recipe === null ? params.augment : recipe.crops || recipe.flips ? { crop: recipe.crops ? 0.08 : 1, flip: recipe.flips } : null,
           reading: masking.reading,
           ...(masking.tuned ? { wholeFrom: steps - tunedSteps + 1, stretch: masking.stretched } : {}),
           evaluateEvery: params.evaluateEvery ?? Math.max(1, Math.ceil(steps / 10)),
@@ -264,11 +290,12 @@ export const stage = defineStage({
         flops: flopsPerMac * batch * ((steps - tunedSteps) * macsPerPair(config, masking.reading) + tunedSteps * macsPerPair(config)),
         text_tokens_seen: batch * ((steps - tunedSteps) * tokensPerPair(config, masking.reading).text + tunedSteps * tokensPerPair(config).text),
         learning_rate: learningRate,
-        weight_decay: params.weightDecay,
+        weight_decay: recipe?.adam === true ? 5e-4 : params.weightDecay,
         seed,
       };
-      const reading = masking.tuned ? wholeReading : masking.reading;
-      await saveModel(outputs.model, { config, training, weights: result.weights, ...(reading.text.kind === 'whole' && reading.image.kind === 'whole' ? {} : { reading }) });
+      const reading = masking.tuned ? { ...masking.reading, ...wholeReading } : masking.reading;
+      const plain = params.recipe === null && reading.text.kind === 'whole' && reading.image.kind === 'whole';
+      await saveModel(outputs.model, { config, training, weights: result.weights, ...(plain ? {} : { reading }) });
       await writeFile(outputs.metrics, metricLines(result.rows));
       const last = (metric: string): number | undefined => result.rows.findLast((row) => row.metric === metric)?.value;
       const validated = last('validation_loss');

@@ -7,6 +7,10 @@ export function scaled(tape: Tape, x: Tensor, factor: number): Tensor {
   return tape.record([x], kernels.scale(x, factor), (dy) => [kernels.scale(dy, factor)]);
 }
 
+export function shifted(tape: Tape, x: Tensor, term: number): Tensor {
+  return term === 0 ? x : tape.record([x], tape.kernels.shift(x, term), (dy) => [dy]);
+}
+
 /** max(x, 0), with gradient 0 at 0. */
 export function rectified(tape: Tape, x: Tensor): Tensor {
   const { kernels } = tape;

@@ -9,10 +9,10 @@ export interface Augment {
 
 /**
  * Random resized crops (area between `crop` and 1, sides between 3:4 and 4:3) with bilinear sampling, and mirroring, of
- * bytes `[batch, resolution, resolution, 3]`; gives a new array of the same shape.
+ * bytes `[batch, resolution, resolution, 3]`; gives a new array `[batch, to, to, 3]`, of the same shape unless said.
  */
-export function augmentImages(pixels: Uint8Array, batch: number, resolution: number, { crop, flip }: Augment, random: Random): Uint8Array {
-  const out = new Uint8Array(pixels.length);
+export function augmentImages(pixels: Uint8Array, batch: number, resolution: number, { crop, flip }: Augment, random: Random, to = resolution): Uint8Array {
+  const out = new Uint8Array(batch * to * to * 3);
   for (let image = 0; image < batch; image++) {
     const area = random.between(crop, 1);
     const ratio = Math.exp(random.between(Math.log(3 / 4), Math.log(4 / 3)));
@@ -21,19 +21,27 @@ export function augmentImages(pixels: Uint8Array, batch: number, resolution: num
     const left = random.next() * (1 - width);
     const top = random.next() * (1 - height);
     const mirrored = flip && random.next() < 0.5;
-    resample(pixels, out, image * resolution * resolution * 3, resolution, { left, top, width, height, mirrored });
+    resample(pixels, out, image, resolution, to, { left, top, width, height, mirrored });
   }
   return out;
 }
 
+/** The central share `side` of both sides of each image, scaled to `[batch, to, to, 3]`. */
+export function centreOf(pixels: Uint8Array, batch: number, resolution: number, side: number, to = resolution): Uint8Array {
+  const out = new Uint8Array(batch * to * to * 3);
+  const from = (1 - side) / 2;
+  for (let image = 0; image < batch; image++) resample(pixels, out, image, resolution, to, { left: from, top: from, width: side, height: side, mirrored: false });
+  return out;
+}
+
 /** Where along one axis each output pixel lies between two input pixels: their indices and the share of the second. */
-function samplePoints(resolution: number, start: number, length: number): { first: Int32Array; second: Int32Array; share: Float64Array } {
+function samplePoints(resolution: number, to: number, start: number, length: number): { first: Int32Array; second: Int32Array; share: Float64Array } {
   const last = resolution - 1;
-  const first = new Int32Array(resolution);
-  const second = new Int32Array(resolution);
-  const share = new Float64Array(resolution);
-  for (let index = 0; index < resolution; index++) {
-    const place = Math.min(last, Math.max(0, (start + ((index + 0.5) / resolution) * length) * resolution - 0.5));
+  const first = new Int32Array(to);
+  const second = new Int32Array(to);
+  const share = new Float64Array(to);
+  for (let index = 0; index < to; index++) {
+    const place = Math.min(last, Math.max(0, (start + ((index + 0.5) / to) * length) * resolution - 0.5));
     first[index] = Math.floor(place);
     second[index] = Math.min(last, first[index]! + 1);
     share[index] = place - first[index]!;
@@ -45,19 +53,21 @@ function samplePoints(resolution: number, start: number, length: number): { firs
 function resample(
   pixels: Uint8Array,
   out: Uint8Array,
-  base: number,
+  image: number,
   resolution: number,
+  side: number,
   window: { left: number; top: number; width: number; height: number; mirrored: boolean },
 ): void {
-  const rows = samplePoints(resolution, window.top, window.height);
-  const columns = samplePoints(resolution, window.left, window.width);
+  const base = image * resolution * resolution * 3;
+  const rows = samplePoints(resolution, side, window.top, window.height);
+  const columns = samplePoints(resolution, side, window.left, window.width);
   if (window.mirrored) for (const table of [columns.first, columns.second, columns.share]) table.reverse();
-  let to = base;
-  for (let y = 0; y < resolution; y++) {
+  let to = image * side * side * 3;
+  for (let y = 0; y < side; y++) {
     const upper = base + rows.first[y]! * resolution * 3;
     const lower = base + rows.second[y]! * resolution * 3;
     const down = rows.share[y]!;
-    for (let x = 0; x < resolution; x++) {
+    for (let x = 0; x < side; x++) {
       const left = columns.first[x]! * 3;
       const right = columns.second[x]! * 3;
       const along = columns.share[x]!;

@@ -5,7 +5,7 @@ import { pooledAtStart } from './attention-pattern.ts';
 import { partsOfBatch, patchesRead, placesRead, readCaption, textShape, wholeReading } from './reading.ts';
 import type { Reading } from './reading.ts';
 import type { Random } from '../data/random.ts';
-import { augmentImages } from './augment.ts';
+import { augmentImages, centreOf } from './augment.ts';
 import type { Augment } from './augment.ts';
 import type { ModelConfig } from './model-config.ts';
 import type { Batch } from './train-step.ts';
@@ -88,8 +88,12 @@ export function batchBuilder(
   const size = 3 * patch ** 2;
   const parts = partsOfBatch(config, reading);
   const atStart = config.text.attention !== undefined && pooledAtStart(config.text.attention);
-  const pixels = new Uint8Array(batch * resolution * resolution * 3);
-  const all = parts.places ? new Float32Array(pixels.length) : null;
+  const given = images.resolution;
+  if (given !== resolution && reading.fit === undefined) {
+    throw new RangeError(`images of ${given} pixels where the model takes ${resolution}`);
+  }
+  const pixels = new Uint8Array(batch * given * given * 3);
+  const all = parts.places ? new Float32Array(batch * resolution * resolution * 3) : null;
   const result = {
     patches: new Float32Array(batch * read * size),
     ids: new Int32Array(sequences * shape.tokens),
@@ -100,13 +104,18 @@ export function batchBuilder(
     ...(parts.targets ? { targets: new Int32Array(sequences * shape.tokens), counted: new Float32Array(sequences * shape.tokens) } : {}),
     ...(parts.route > 0 ? { route: new Float32Array(batch * parts.route) } : {}),
   };
-  const tables = normalisationTables(images);
+  const tables = normalisationTables(reading.normalisation ?? images);
   const fixed = (row: number): Random => randomOf('reading', row);
 
   const unused = randomOf('unused');
   const fillImages = (rows: ArrayLike<number>, { augment, random = fixed }: BatchDraws): void => {
     images.read(rows, pixels);
-    const seen = augment === undefined ? pixels : augmentImages(pixels, batch, resolution, augment.settings, augment.random);
+    const to = reading.fit === 'scale' ? resolution : given;
+    const scaled =
+      augment !== undefined ? augmentImages(pixels, batch, given, augment.settings, augment.random, to)
+      : reading.centre !== undefined || to !== given ? centreOf(pixels, batch, given, reading.centre ?? 1, to)
+      : pixels;
+    const seen = to === resolution ? scaled : withoutEdge(scaled, batch, to, resolution);
     if (reading.image.kind === 'resize') {
       patchify(halved(seen, batch, resolution), batch, resolution / 2, patch, tables, result.patches);
       return;
@@ -169,6 +178,16 @@ export function batchBuilder(
   };
 }
 
+/** The upper left `[batch, to, to, 3]` of bytes `[batch, resolution, resolution, 3]`. */
+function withoutEdge(pixels: Uint8Array, batch: number, resolution: number, to: number): Uint8Array {
+  const out = new Uint8Array(batch * to * to * 3);
+  for (let row = 0; row < batch * to; row++) {
+    const from = (Math.floor(row / to) * resolution + (row % to)) * resolution * 3;
+    out.set(pixels.subarray(from, from + to * 3), row * to * 3);
+  }
+  return out;
+}
+
 /** Bytes `[batch, resolution, resolution, 3]` at half the resolution: means of 2 × 2, rounded. */
 function halved(pixels: Uint8Array, batch: number, resolution: number): Uint8Array {
   const half = resolution / 2;
@@ -187,7 +206,7 @@ function halved(pixels: Uint8Array, batch: number, resolution: number): Uint8Arr
 }
 
 /** (value / 255 - mean) / std of each byte, by channel. */
-function normalisationTables({ mean, std }: ImageSource): readonly Float32Array[] {
+function normalisationTables({ mean, std }: Pick<ImageSource, 'mean' | 'std'>): readonly Float32Array[] {
   return [0, 1, 2].map((channel) =>
     Float32Array.from({ length: 256 }, (_, value) => (value / 255 - mean[channel]!) / std[channel]!),
   );

@@ -31,7 +31,7 @@ export function drawRows(rows: Uint32Array, count: number, ...seed: readonly (st
 }
 
 /** Whether a trained model takes these data. @throws PairedDataError naming what differs. */
-export function checkModelFits(config: ModelConfig, images: ImageSource, tokens: TokenSource): void {
+export function checkModelFits(config: ModelConfig, images: Pick<ImageSource, 'resolution'>, tokens: TokenSource): void {
   const pairs = [
     ['resolution', config.image.resolution, images.resolution],
     ['context', config.text.context, tokens.context],

@@ -34,6 +34,8 @@ export interface ModelConfig {
   };
   /** Length of the embeddings that both towers project to. */
   readonly embedding: number;
+  /** What logits are multiplied by beside the learned scale; left out: nothing. */
+  readonly logitFactor?: number;
   /** Parts that are trained while the rest is frozen; left out: everything is trained. */
   readonly adapter?: Adapter;
   /** What writes captions, with the towers' sizes; left out: nothing does. */

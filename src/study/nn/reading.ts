@@ -28,6 +28,12 @@ export type ImageReading =
 export interface Reading {
   readonly text: TextReading;
   readonly image: ImageReading;
+  /** Mean and deviation that images are normalised by, in RGB; left out: those that the data say. */
+  readonly normalisation?: { readonly mean: readonly number[]; readonly std: readonly number[] };
+  /** Share of both sides of images that are not augmented, from the centre; left out: all. */
+  readonly centre?: number;
+  /** Where patches do not fill the image: leave the edge unread, or scale the image to what they fill. Left out: that is an error. */
+  readonly fit?: 'edge' | 'scale';
 }
 
 export const wholeReading: Reading = { text: { kind: 'whole' }, image: { kind: 'whole' } };

@@ -3,7 +3,7 @@ import type { ImageFeeds, TextFeeds } from './clip.ts';
 import type { FeedShape, Precision, ProgramFunction, StateEntry, StepFunction } from './compiled-step.ts';
 import { contrastiveInBlocks } from './contrastive-blocks.ts';
 import type { Backend } from './backend.ts';
-import { scaled } from './adapter-layers.ts';
+import { scaled, shifted } from './adapter-layers.ts';
 import { decode } from './decoder.ts';
 import { tokenLosses, weightedTotal } from './decoder-layers.ts';
 import type { Kernels, StepState, Tensor } from './kernels.ts';
@@ -162,8 +162,9 @@ export function trainStep(
       text: embedTexts(tape, weight, config, textFeeds(feeds), partSize, towers),
     };
   };
+  const shift = Math.log(config.logitFactor ?? 1);
   const contrast = (tape: Tape, weights: ReadonlyMap<string, Tensor>, { image, text }: { image: Tensor; text: Tensor }): Tensor =>
-    contrastiveLoss(tape, image, text, weights.get('logit_scale')!);
+    contrastiveLoss(tape, image, text, shifted(tape, weights.get('logit_scale')!, shift));
   /** The mean loss of next tokens, and beside it that of contrast, each by its weight. */
   const captioning = (tape: Tape, weights: ReadonlyMap<string, Tensor>, feeds: Feeds): Tensor => {
     const weight = (name: string): Tensor => weights.get(name)!;
@@ -202,7 +203,7 @@ export function trainStep(
   const embedPart: StepFunction = (kernels, feeds, access) =>
     embed(new Tape(kernels), new Map(parameters.map(({ name }) => [name, access.read(name)])), feeds);
   const loss: StepFunction = (kernels, feeds, access) => {
-    const results = contrastiveInBlocks(kernels, feeds['image']!, feeds['text']!, access.read('logit_scale'), Math.min(lossRows, contrasted));
+    const results = contrastiveInBlocks(kernels, feeds['image']!, feeds['text']!, shift === 0 ? access.read('logit_scale') : kernels.shift(access.read('logit_scale'), shift), Math.min(lossRows, contrasted));
     if (trained.some(({ name }) => name === 'logit_scale')) gatherUp(kernels, access, 'logit_scale', kernels.scale(results.logScale, lossScale));
     return { loss: results.loss, image: results.image, text: results.text };
   };

@@ -122,13 +122,13 @@ export async function train(
   const { reading = wholeReading, wholeFrom = Infinity } = settings;
   /** What changes when everything is read: the step, its batches, and how validation pairs are read. */
   const phaseOf = (at: number, state: ReadonlyMap<string, Float32Array>) => {
-    const read = at >= wholeFrom ? wholeReading : reading;
+    const read = at >= wholeFrom ? { ...reading, text: wholeReading.text, image: wholeReading.image } : reading;
     const { chunk, accumulate = 1 } = settings.compute ?? {};
     // What a decoder loses on held-out pairs is a stage of its own.
     const validates = settings.evaluateEvery > 0 && data.validation.length > 1 && config.decoder === undefined;
     const validation = {
       batch: Math.min(chunk ?? batch, batch / accumulate, data.validation.length),
-      reading: { text: read.text, image: wholeReading.image },
+      reading: { ...read, image: wholeReading.image },
     };
     const step = trainStep(backend, config, batch, settings.optimiser, state, {
       ...settings.compute,
@@ -192,7 +192,7 @@ export async function train(
         watch.metric('pairs_per_second', pairsPerSecond, at);
       }
       if (validate !== null && (at % settings.evaluateEvery === 0 || at === steps)) {
-        const logitScale = step.logitScale();
+        const logitScale = (config.logitFactor ?? 1) * step.logitScale();
         const embeddings = await validate();
         const { loss: validationLoss } = contrastiveLoss(embeddings, logitScale, data.validation.length);
         record('validation_loss', validationLoss, at);

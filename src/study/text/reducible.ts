@@ -29,7 +29,7 @@ const digit = /^\p{N}$/u;
 
 export function describeTokens(caption: string): DescribedTokens {
   const { text, words, tokens } = tokenizeWords(caption);
-  const classes = wordClasses(text, words);
+  const classes = classesOf(text, words);
   const described = { words: [] as number[], classes: [] as number[], sentences: [] as number[], spelled: [] as string[] };
   let sentence = 0;
   words.forEach((word, index) => {
@@ -39,9 +39,35 @@ export function describeTokens(caption: string): DescribedTokens {
       described.sentences.push(sentence);
       described.spelled.push(word);
     }
-    if (ends.test(word) && !digit.test(words[index + 1] ?? '')) sentence = Math.min(255, sentence + 1);
+    if (endsSentence(words, index)) sentence = Math.min(255, sentence + 1);
   });
   return described;
+}
+
+const endsSentence = (words: readonly string[], index: number): boolean => ends.test(words[index]!) && !digit.test(words[index + 1] ?? '');
+
+/** Classes of sentences that were seen before: tagging takes most of the time, and captions repeat themselves. */
+const known = new Map<string, Uint8Array>();
+const mostKnown = 1 << 16;
+
+/** The class of each word, sentence by sentence. */
+function classesOf(text: string, words: readonly string[]): Uint8Array {
+  const classes = new Uint8Array(words.length);
+  let [first, from, at] = [0, 0, 0];
+  words.forEach((word, index) => {
+    at = text.indexOf(word, at) + word.length;
+    if (index < words.length - 1 && !endsSentence(words, index)) return;
+    const sentence = text.slice(from, at);
+    let found = known.get(sentence);
+    if (found === undefined) {
+      found = wordClasses(sentence, words.slice(first, index + 1));
+      if (known.size >= mostKnown) known.clear();
+      known.set(sentence, found);
+    }
+    classes.set(found, first);
+    [first, from] = [index + 1, at];
+  });
+  return classes;
 }
 
 /** Share of all words that each word is. */

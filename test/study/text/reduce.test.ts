@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { randomOf } from '../../../src/study/data/random.ts';
+import { describeTokens, wordFrequencies } from '../../../src/study/text/reducible.ts';
 import { chunks, type ReducibleCaption, reduceTokens, type TextReducer } from '../../../src/study/text/reduce.ts';
 import { wordClasses } from '../../../src/study/text/word-classes.ts';
 
@@ -102,6 +103,15 @@ describe('fitting a caption into a budget of tokens', () => {
     expect(chunks(10, 4, 3)).toEqual([[0, 4], [3, 7], [6, 10]]);
     expect(chunks(3, 4)).toEqual([[0, 3]]);
     expect(() => chunks(9, 3, 4)).toThrow(/do not cover/);
+  });
+
+  it('describes the tokens of a caption: words, classes, sentences', () => {
+    const described = describeTokens('A mass of 3.5 cm. It enhances!');
+    expect(described.spelled.join(' ')).toBe('a mass of 3 . 5 cm . it enhances !');
+    expect(described.words).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(described.sentences).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]);
+    expect(described.classes).toEqual([4, 1, 4, 4, 4, 4, 1, 4, 4, 3, 4]);
+    expect([...wordFrequencies([described])].find(([word]) => word === '.')).toEqual(['.', 2 / 11]);
   });
 
   it('tells nouns, adjectives and verbs from other words', () => {
