@@ -2,15 +2,17 @@ import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { backendIdentity, describeBackends, openBackend } from '../nn/choose-backend.ts';
 import { modelConfig } from '../nn/model-config.ts';
-import { backendsFolder } from '../nn/native-install.ts';
+import { backendsFolder, findNative, installCommandOf } from '../nn/native-install.ts';
+import { findNvidia } from '../nn/nvidia.ts';
+import type { Nvidia, NvidiaProblem } from '../nn/nvidia.ts';
 import type { CommandContext, StudyCommand } from './command.ts';
 import { columns, CommandError } from './command.ts';
 
 /** `pipe backend install`: see installNative. */
-export async function backendInstall(context: CommandContext, options: { readonly force: boolean }): Promise<void> {
+export async function backendInstall(context: CommandContext, options: { readonly force: boolean; readonly gpu: boolean }): Promise<void> {
   const { installNative } = await import('./install-native.ts');
   const say = (line: string): void => (context.json ? context.writeError(`${line}\n`) : context.write(`${line}\n`));
-  const folder = await installNative({ env: process.env, say, force: options.force });
+  const folder = await installNative({ env: process.env, say, force: options.force, device: options.gpu ? 'gpu' : 'cpu' });
   if (context.json) context.write(`${JSON.stringify({ folder, identity: backendIdentity('tensorflow') })}\n`);
 }
 
@@ -19,14 +21,23 @@ export function backendInfo(context: CommandContext): void {
   const backends = describeBackends();
   const automatic = backendIdentity('auto');
   const folder = backendsFolder();
+  const nvidia = findNvidia(process.env);
   if (context.json) {
-    context.write(`${JSON.stringify({ automatic, folder, backends })}\n`);
+    context.write(`${JSON.stringify({ automatic, folder, backends, nvidia })}\n`);
     return;
   }
   const rows = backends.map(({ name, available, identity, detail }) => [
     `${identity === automatic ? '*' : ' '} ${name}  ${available ? identity : '—'}  ${detail}`,
   ]);
-  context.write(`${columns(rows)}* is what \`auto\` takes; backends are installed under ${folder}\n`);
+  context.write(`${columns(rows)}* is what \`auto\` takes; backends are installed under ${folder}\n${graphicsLine(nvidia)}\n`);
+}
+
+/** Which graphics processors native TensorFlow would compute on, or why on none. */
+function graphicsLine(nvidia: Nvidia | NvidiaProblem): string {
+  if ('problem' in nvidia) return `no graphics processor: ${nvidia.problem}`;
+  const built = findNative()?.device === 'gpu';
+  const use = built ? 'stages that ask for one compute there' : `not used, for TensorFlow with CUDA is not installed: ${installCommandOf('gpu')}`;
+  return `graphics processors: ${nvidia.names.join('; ')}, driver ${nvidia.driver}; ${use}`;
 }
 
 export interface BenchOptions {
@@ -35,6 +46,7 @@ export interface BenchOptions {
   readonly batch: number;
   readonly steps: number;
   readonly threads: number;
+  readonly gpu?: string | undefined;
 }
 
 /** `pipe backend bench`: times training steps of one size on each backend that is there. */
@@ -46,7 +58,8 @@ export async function backendBench(context: CommandContext, options: BenchOption
   const names = options.backend === undefined ? describeBackends().filter(({ available }) => available).map(({ name }) => name) : [options.backend];
   const rows = [['backend', 'size', 'batch', 'threads', 'first ms', 'step ms', 'pairs/s', 'GFLOP/s']];
   for (const name of names) {
-    const backend = await openBackend(name, { threads: options.threads, note: (text) => context.writeError(`${text}\n`) });
+    const gpus = options.gpu === undefined ? [] : [options.gpu];
+    const backend = await openBackend(name, { threads: options.threads, gpus, note: (text) => context.writeError(`${text}\n`) });
     const result = benchBackend(backend, config, options.batch, name === 'cpu' ? Math.min(3, options.steps) : options.steps);
     if (context.json) context.write(`${JSON.stringify(result)}\n`);
     const { backend: label, size, batch, threads, first_ms, step_ms, pairs_per_second, gflop_per_second } = result;
@@ -67,9 +80,9 @@ export async function backendBench(context: CommandContext, options: BenchOption
 /** `pipe backend remove`: deletes what install made. */
 export async function backendRemove(context: CommandContext): Promise<void> {
   const { removeNative } = await import('./install-native.ts');
-  const folder = await removeNative(process.env);
-  if (context.json) context.write(`${JSON.stringify({ removed: folder })}\n`);
-  else context.write(folder === null ? 'there is nothing to remove\n' : `removed ${folder}\n`);
+  const folders = await removeNative(process.env);
+  if (context.json) context.write(`${JSON.stringify({ removed: folders })}\n`);
+  else context.write(folders.length === 0 ? 'there is nothing to remove\n' : folders.map((folder) => `removed ${folder}\n`).join(''));
 }
 
 /** A whole number of at least 1 given as an option. @throws CommandError otherwise. */
@@ -88,8 +101,9 @@ export const backendCommand: StudyCommand = {
     command
       .command('install')
       .description('install native TensorFlow from the npm and Python registries')
+      .option('--gpu', "with CUDA's libraries, for NVIDIA's graphics processors (not yet tried on one)", false)
       .option('--force', 'make it anew even if it is there', false)
-      .action((options: { force: boolean }) => backendInstall(context, options));
+      .action((options: { force: boolean; gpu: boolean }) => backendInstall(context, options));
     command
       .command('info')
       .description('show the backends and which one is taken')
@@ -102,6 +116,7 @@ export const backendCommand: StudyCommand = {
       .option('--batch <pairs>', 'pairs a step', count('--batch'), 64)
       .option('--steps <count>', 'steps to time', count('--steps'), 20)
       .option('--threads <count>', 'threads, where a backend can use several', count('--threads'), availableParallelism())
+      .option('--gpu <id>', 'let native TensorFlow compute on this graphics processor')
       .action((options: BenchOptions) => backendBench(context, options));
     command
       .command('remove')

@@ -3,15 +3,13 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { backendsFolder, readReady, readyFileName } from '../nn/native-install.ts';
+import { backendsFolder, nativeFolders, readReady, readyFileName } from '../nn/native-install.ts';
 import type { ReadyFile } from '../nn/native-install.ts';
+import { findNvidia } from '../nn/nvidia.ts';
 import { CommandError } from './command.ts';
 import { withInstallLock } from './install-lock.ts';
-import { addonPatches, addonSource, headersSource, tensorFlowVersion, wheelFor } from './native-sources.ts';
-import type { NpmSource } from './native-sources.ts';
-
-/** Unpacked wheel, pip's copy of its archive, and room to work. */
-const neededBytes = 2e9;
+import { addonPatches, addonSource, headersSource, tensorFlowVersion, wheelsFor } from './native-sources.ts';
+import type { Device, NpmSource, Wheels } from './native-sources.ts';
 
 export interface InstallOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -19,23 +17,26 @@ export interface InstallOptions {
   readonly say: (line: string) => void;
   /** Make it anew even if it is there. */
   readonly force: boolean;
+  /** For NVIDIA's graphics processors, with CUDA's libraries. */
+  readonly device?: Device;
 }
 
-export const nativeFolder = (env: NodeJS.ProcessEnv): string => join(backendsFolder(env), `tensorflow-${tensorFlowVersion}-cpu`);
+export const nativeFolder = (env: NodeJS.ProcessEnv, device: Device = 'cpu'): string =>
+  join(backendsFolder(env), `tensorflow-${tensorFlowVersion}-${device}`);
 
 /**
  * Installs native TensorFlow from the npm and Python registries alone and gives its folder. Parts that are already there
  * are kept, so an interrupted installation goes on where it stopped; the ready file is written last.
  * @throws CommandError with exit code 3 and the mending command when the machine lacks something.
  */
-export async function installNative({ env, say, force }: InstallOptions): Promise<string> {
-  const folder = nativeFolder(env);
+export async function installNative({ env, say, force, device = 'cpu' }: InstallOptions): Promise<string> {
+  const folder = nativeFolder(env, device);
   if (!force && readReady(folder) !== null) {
     say(`TensorFlow ${tensorFlowVersion} is already installed in ${folder}`);
     return folder;
   }
-  const wheel = wheelFor(process.platform, process.arch);
-  if (wheel === null) {
+  const wheels = wheelsFor(process.platform, process.arch, device);
+  if (wheels === null) {
     throw new CommandError(
       `there is no TensorFlow wheel pinned for ${process.platform} ${process.arch}`,
       3,
@@ -43,14 +44,17 @@ export async function installNative({ env, say, force }: InstallOptions): Promis
     );
   }
   const compiler = await checkTools(env);
+  if (device === 'gpu') checkDriver(env, say);
   await mkdir(folder, { recursive: true });
-  await checkDisk(folder);
+  await checkDisk(folder, wheels.neededBytes);
   return withInstallLock(folder, async () => {
     if (force) await removeParts(folder);
     const python = join(folder, 'python');
     if (!existsSync(python)) {
-      say(`fetching ${wheel.requirement} with pip (250 MB) …`);
-      await installWheel(python, `${wheel.requirement} --hash=sha256:${wheel.sha256}\n`, wheel.select, env);
+      const size = wheels.downloadBytes < 1e9 ? `${wheels.downloadBytes / 1e6} MB` : `${wheels.downloadBytes / 1e9} GB`;
+      const others = wheels.files.length === 1 ? '' : ` and ${wheels.files.length - 1} of CUDA's packages`;
+      say(`fetching ${wheels.files[0]![0]}${others} with pip (${size}) …`);
+      await installWheels(python, wheels, env);
     }
     for (const source of [addonSource, headersSource]) {
       const target = join(folder, source.name.split('/').at(-1)!);
@@ -62,7 +66,7 @@ export async function installNative({ env, say, force }: InstallOptions): Promis
     say('compiling the addon …');
     await compile(folder, compiler, binding, env);
     await checkLoads(join(folder, binding), env);
-    const ready: ReadyFile = { format: 1, tensorflow: tensorFlowVersion, device: 'cpu', binding };
+    const ready: ReadyFile = { format: 1, tensorflow: tensorFlowVersion, device, binding };
     await writeFile(join(folder, `${readyFileName}.part`), `${JSON.stringify(ready)}\n`);
     await rename(join(folder, `${readyFileName}.part`), join(folder, readyFileName));
     say(`TensorFlow ${tensorFlowVersion} is installed in ${folder}`);
@@ -96,7 +100,15 @@ async function checkTools(env: NodeJS.ProcessEnv): Promise<string> {
   return compiler;
 }
 
-async function checkDisk(folder: string): Promise<void> {
+/** @throws CommandError where there is no driver that this CUDA works with. */
+function checkDriver(env: NodeJS.ProcessEnv, say: (line: string) => void): void {
+  const found = findNvidia(env);
+  if ('problem' in found) throw new CommandError(found.problem, 3, `${found.mend}; without a graphics processor: pipe backend install`);
+  say(`driver ${found.driver}: ${found.names.join('; ')}`);
+}
+
+/** @throws CommandError where the folder's disk has less than that free. */
+export async function checkDisk(folder: string, neededBytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   if (bavail * bsize < neededBytes) {
     const free = ((bavail * bsize) / 1e9).toFixed(1);
@@ -108,16 +120,22 @@ async function checkDisk(folder: string): Promise<void> {
   }
 }
 
-async function installWheel(target: string, requirement: string, select: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+async function installWheels(target: string, { files, select }: Wheels, env: NodeJS.ProcessEnv): Promise<void> {
   const part = `${target}.part`;
   const list = `${target}.requirements.txt`;
   await rm(part, { recursive: true, force: true });
-  await writeFile(list, requirement);
+  await writeFile(list, files.map(([requirement, sha256]) => `${requirement} --hash=sha256:${sha256}\n`).join(''));
   const pip = ['python3', '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile', '--no-deps'];
   try {
     await run([...pip, '--only-binary=:all:', '--require-hashes', ...select, '--target', part, '--requirement', list], env);
   } catch (cause) {
-    throw failure('pip could not fetch TensorFlow', cause, 'check the network and `python3 -m pip config list`, then: pipe backend install');
+    throw failure(
+      'pip could not fetch TensorFlow',
+      cause,
+      noWheel(cause)
+        ? 'the index has no such wheel for this machine; look at `python3 -m pip config list`, or do without: --backend wasm'
+        : 'check the network and `python3 -m pip config list`, then: pipe backend install',
+    );
   }
   await rm(list, { force: true });
   await rename(part, target);
@@ -178,9 +196,12 @@ async function checkLoads(binding: string, env: NodeJS.ProcessEnv): Promise<void
   }
 }
 
+const stderrOf = (cause: unknown): string => (typeof cause === 'object' && cause !== null && 'stderr' in cause ? String(cause.stderr) : '');
+const noWheel = (cause: unknown): boolean => /No matching distribution|not a supported wheel/.test(stderrOf(cause));
+
 /** A failure with the tool's last words. */
 function failure(what: string, cause: unknown, hint: string): CommandError {
-  const stderr = typeof cause === 'object' && cause !== null && 'stderr' in cause ? String(cause.stderr) : '';
+  const stderr = stderrOf(cause);
   const last = stderr.trim().split('\n').slice(-3).join('\n');
   return new CommandError(last === '' ? what : `${what}:\n${last}`, 3, hint, cause);
 }
@@ -191,12 +212,13 @@ async function removeParts(folder: string): Promise<void> {
   }
 }
 
-/** Removes what installNative made; gives the folder, or null if there was none. */
-export async function removeNative(env: NodeJS.ProcessEnv): Promise<string | null> {
-  const folder = nativeFolder(env);
-  if (!existsSync(folder)) return null;
-  // First the ready file: a removal that is cut short must not leave something that looks whole.
-  await rm(join(folder, readyFileName), { force: true });
-  await rm(folder, { recursive: true, force: true });
-  return folder;
+/** Removes what installNative made, of every version and device; gives the folders. */
+export async function removeNative(env: NodeJS.ProcessEnv): Promise<readonly string[]> {
+  const folders = nativeFolders(env);
+  for (const folder of folders) {
+    // First the ready file: a removal that is cut short must not leave something that looks whole.
+    await rm(join(folder, readyFileName), { force: true });
+    await rm(folder, { recursive: true, force: true });
+  }
+  return folders;
 }

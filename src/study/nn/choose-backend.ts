@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Backend, BackendChoice, BackendName } from './backend.ts';
-import { findNative, portableFiles } from './native-install.ts';
+import { findNative, installCommandOf, nativeFolders, portableFiles } from './native-install.ts';
 
 /** A backend that was asked for by name and is not there, or a name that no backend has. */
 export class BackendError extends Error {
@@ -26,14 +26,16 @@ export interface BackendDescription {
   readonly detail: string;
 }
 
-const installCommand = 'pipe backend install';
+const installCommand = installCommandOf('cpu');
 
 /** The backends in the order in which `auto` takes them. Loads no tensors. */
 export function describeBackends(env: NodeJS.ProcessEnv = process.env): readonly BackendDescription[] {
   const native = findNative(env);
+  const half = nativeFolders(env)[0];
+  const missing = half === undefined ? `not installed: ${installCommand}` : `not finished in ${half}: ${installCommandOf(half.endsWith('-gpu') ? 'gpu' : 'cpu')}`;
   return [
     native === null
-      ? { name: 'tensorflow', available: false, identity: 'tensorflow', detail: `not installed: ${installCommand}` }
+      ? { name: 'tensorflow', available: false, identity: 'tensorflow', detail: missing }
       : {
           name: 'tensorflow',
           available: true,
@@ -93,8 +95,8 @@ function candidates(choice: string, env: NodeJS.ProcessEnv): readonly BackendDes
   if (there.length > 0) return there;
   if (wanted === 'auto') throw new BackendError('no tensor backend is installed', 'npm install', 3);
   const { detail } = all.find(({ name }) => name === wanted)!;
-  const command = detail.replace('not installed: ', '');
-  throw new BackendError(`the backend ${wanted} is not installed`, `install it with: ${command}`, 3);
+  const [state, command] = detail.split(': ') as [string, string];
+  throw new BackendError(`the backend ${wanted} is ${state}`, `install it with: ${command}`, 3);
 }
 
 export interface OpenOptions {
@@ -115,17 +117,19 @@ export async function openBackend(choice: string, { threads, gpus = [], note, en
   const wanted = parseBackendChoice(choice);
   const list = candidates(wanted, env);
   if (wanted === 'auto' && list[0]!.name !== 'tensorflow') {
-    note(`using ${list[0]!.name}: native TensorFlow is not installed (${installCommand})`);
+    const { detail } = describeBackends(env)[0]!;
+    note(`using ${list[0]!.name}: native TensorFlow is ${detail.replace(/: (?=pipe )/, ' (')})`);
   }
   let failure: unknown;
   for (const { name, detail } of list) {
     try {
-      return await open(name, { threads, gpus, env });
+      return await open(name, { threads, gpus, note, env });
     } catch (error) {
       failure = error;
       const why = error instanceof Error ? error.message.split('\n')[0]! : String(error);
       if (wanted !== 'auto') {
-        const hint = name === 'tensorflow' ? `make it anew: pipe backend remove && ${installCommand}` : `reinstall ${detail}: npm ci`;
+        const remake = installCommandOf(findNative(env)?.device ?? 'cpu');
+        const hint = name === 'tensorflow' ? `make it anew: pipe backend remove && ${remake}` : `reinstall ${detail}: npm ci`;
         throw new BackendError(`the backend ${name} does not start: ${why}`, hint, 3, error);
       }
       note(`passing over ${name}, which does not start: ${why}`);
@@ -136,7 +140,7 @@ export async function openBackend(choice: string, { threads, gpus = [], note, en
 
 async function open(
   name: BackendName,
-  options: { threads: number; gpus: readonly string[]; env: NodeJS.ProcessEnv },
+  options: { threads: number; gpus: readonly string[]; note: (text: string) => void; env: NodeJS.ProcessEnv },
 ): Promise<Backend> {
   if (name !== 'tensorflow') {
     const { openEagerBackend } = await import('./backend-eager.ts');

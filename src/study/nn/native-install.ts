@@ -46,18 +46,27 @@ export function readReady(folder: string): ReadyFile | null {
  * install script could fetch its library. Reads a few small files and loads nothing. Null if there is none.
  */
 export function findNative(env: NodeJS.ProcessEnv = process.env): NativeInstall | null {
-  const root = backendsFolder(env);
-  const found = readFolder(root)
-    .filter((name) => name.startsWith('tensorflow-'))
-    .flatMap((name): NativeInstall[] => {
-      const folder = join(root, name);
+  const found = nativeFolders(env)
+    .flatMap((folder): NativeInstall[] => {
       const ready = readReady(folder);
       if (ready === null) return [];
       return [{ binding: join(folder, ready.binding), version: ready.tensorflow, device: ready.device, origin: folder }];
     })
-    .sort((a, b) => compareVersions(b.version, a.version));
+    // Who has installed the one for graphics processors wants it; without one it computes on the processor.
+    .sort((a, b) => compareVersions(b.version, a.version) || b.device.localeCompare(a.device));
   return found[0] ?? packagedNative();
 }
+
+/** Folders of installations, finished or not. */
+export function nativeFolders(env: NodeJS.ProcessEnv): readonly string[] {
+  const root = backendsFolder(env);
+  return readFolder(root)
+    .filter((name) => /^tensorflow-[\d.]+-(cpu|gpu)$/.test(name))
+    .map((name) => join(root, name));
+}
+
+/** The command that makes an installation for a device. */
+export const installCommandOf = (device: 'cpu' | 'gpu'): string => `pipe backend install${device === 'gpu' ? ' --gpu' : ''}`;
 
 /** What the addon loads, of an installation made by `pipe backend install`; null for any other: its folder is not whole by itself. */
 export function portableFiles({ origin }: NativeInstall): ReadonlyMap<string, string> | null {

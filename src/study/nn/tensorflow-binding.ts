@@ -1,3 +1,6 @@
+import { dirname, join } from 'node:path';
+import type { NativeInstall } from './native-install.ts';
+
 /** What is used of the tfjs-node addon: a thin layer on TensorFlow's C API. Ids name tensors and sessions it holds. */
 export interface TensorFlowBinding {
   createTensor(shape: number[], dtype: number, values: Float32Array | Int32Array): number;
@@ -18,7 +21,11 @@ let loaded: { readonly path: string; readonly threads: number; readonly binding:
  * Loads the addon, and with it TensorFlow: about 0.5 s. It reads its settings once, so a process has one thread count; a
  * second call gives what the first loaded.
  */
-export function loadBinding(path: string, threads: number, gpus: readonly string[]): { binding: TensorFlowBinding; threads: number } {
+export function loadBinding(
+  { binding: path, device }: Pick<NativeInstall, 'binding' | 'device'>,
+  threads: number,
+  gpus: readonly string[],
+): { binding: TensorFlowBinding; threads: number } {
   if (loaded?.path === path) return loaded;
   if (loaded !== null) throw new Error(`another TensorFlow is loaded in this process: ${loaded.path}`);
   const count = String(threads);
@@ -31,6 +38,8 @@ export function loadBinding(path: string, threads: number, gpus: readonly string
   };
   for (const [name, value] of Object.entries(settings)) process.env[name] = value;
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '3';
+  // XLA's assembler (ptxas) lies beside the library, where it does not look by itself.
+  if (device === 'gpu') process.env['XLA_FLAGS'] ??= `--xla_gpu_cuda_data_dir=${join(dirname(path), 'python', 'nvidia', 'cuda_nvcc')}`;
   const module: { exports: unknown } = { exports: {} };
   process.dlopen(module, path);
   loaded = { path, threads, binding: module.exports as TensorFlowBinding };

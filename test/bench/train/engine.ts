@@ -154,7 +154,7 @@ const answers: { readonly [K in Command['do']]: (command: Command & { do: K }) =
     const config = configOf(model);
     const install = findNative();
     if (install === null) throw new Error('native TensorFlow is not installed');
-    const { binding } = loadBinding(install.binding, opened().threads, []);
+    const { binding } = loadBinding(install, opened().threads, []);
     let inside = 0;
     const runSavedModel: TensorFlowBinding['runSavedModel'] = (...args) => {
       const started = performance.now();

@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { backendCommand } from '../../../src/study/commands/backend.ts';
 import type { CommandContext } from '../../../src/study/commands/command.ts';
-import { installNative, nativeFolder, removeNative } from '../../../src/study/commands/install-native.ts';
+import { checkDisk, installNative, nativeFolder, removeNative } from '../../../src/study/commands/install-native.ts';
 import { withInstallLock } from '../../../src/study/commands/install-lock.ts';
 import { modelCommand } from '../../../src/study/commands/model.ts';
 import { execaSync } from 'execa';
@@ -68,9 +68,60 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('pipe ba
     const lines: string[] = [];
     await installNative({ env, say: (line) => lines.push(line), force: false });
     expect(lines).toEqual([`TensorFlow 2.21.0 is already installed in ${nativeFolder(env)}`]);
-    expect(await removeNative(env)).toBe(nativeFolder(env));
+    // One for graphics processors that was not finished goes, too.
+    mkdirSync(nativeFolder(env, 'gpu'));
+    expect(await removeNative(env)).toEqual([nativeFolder(env), nativeFolder(env, 'gpu')]);
     expect(existsSync(nativeFolder(env))).toBe(false);
-    expect(await removeNative(env)).toBeNull();
+    expect(await removeNative(env)).toEqual([]);
+  });
+
+  it('says that the disk is too small, and how to take another', async () => {
+    expect(await checkDisk(fresh(), 1e18).catch((error: unknown) => error)).toMatchObject({
+      exitCode: 3,
+      message: expect.stringMatching(/^native TensorFlow needs 1000000000 GB, and .* has [\d.]+ GB free$/) as string,
+      hint: expect.stringContaining('PIPE_BACKENDS=/path pipe backend install') as string,
+    });
+  });
+
+  it('says that Python has no pip, and that the index has no wheel', async () => {
+    const path = pathOf('npm', 'node', 'tar', 'g++', 'bash');
+    const python = (script: string): void => writeFileSync(join(path, 'python3'), `#!/usr/bin/env bash\n${script}\n`, { mode: 0o755 });
+    const env = { PATH: path, PIPE_BACKENDS: fresh() };
+    python('[ "$1" = --version ]');
+    expect(await install(env)).toMatchObject({ exitCode: 3, message: expect.stringMatching(/^pip is needed/) as string, hint: 'apt-get install python3-pip' });
+    python('case "$*" in *requirement*) echo "ERROR: No matching distribution found for tensorflow-cpu==2.21.0" >&2; exit 1;; esac');
+    expect(await install(env)).toMatchObject({
+      exitCode: 3,
+      message: expect.stringMatching(/^pip could not fetch TensorFlow:\nERROR: No matching distribution/) as string,
+      hint: expect.stringContaining('the index has no such wheel') as string,
+    });
+    expect(existsSync(join(nativeFolder(env), 'ready.json'))).toBe(false);
+  });
+
+  it('looks at the driver before it downloads gigabytes, and asks for all of CUDA at once', async () => {
+    const path = pathOf('npm', 'node', 'tar', 'g++', 'bash', 'cat');
+    const asked = join(fresh(), 'asked');
+    const fake = (name: string, script: string): void => writeFileSync(join(path, name), `#!/usr/bin/env bash\n${script}\n`, { mode: 0o755 });
+    fake('python3', `case "$*" in *requirement*) cat "\${@: -1}" > ${asked}; echo enough >&2; exit 1;; esac`);
+    const env = { PATH: path, PIPE_BACKENDS: fresh() };
+    const installGpu = (): Promise<unknown> => installNative({ env, say: () => {}, force: false, device: 'gpu' }).catch((error: unknown) => error);
+    expect(await installGpu()).toMatchObject({
+      exitCode: 3,
+      message: 'there is no NVIDIA driver: `nvidia-smi` is not on PATH',
+      hint: expect.stringMatching(/^apt-get install nvidia-driver-\d+, and restart the machine; without a graphics processor: pipe backend install$/) as string,
+    });
+    fake('nvidia-smi', 'echo "470.82.01, Tesla T4"');
+    expect(await installGpu()).toMatchObject({ exitCode: 3, message: 'the NVIDIA driver 470.82.01 is older than 525.60.13, which CUDA 12 needs' });
+    expect(existsSync(nativeFolder(env, 'gpu'))).toBe(false);
+    fake('nvidia-smi', 'echo "570.172.08, NVIDIA H100 80GB HBM3"');
+    // Some disks of test machines are smaller than CUDA.
+    const result = await installGpu();
+    if (!existsSync(asked)) return expect(result).toMatchObject({ message: expect.stringMatching(/needs 14 GB/) as string });
+    expect(result).toMatchObject({ message: 'pip could not fetch TensorFlow:\nenough' });
+    const lines = readFileSync(asked, 'utf8').trim().split('\n');
+    expect(lines).toHaveLength(13);
+    expect(lines[0]).toMatch(/^tensorflow==2\.21\.0 --hash=sha256:[0-9a-f]{64}$/);
+    expect(lines.slice(1).every((line) => /^nvidia-[a-z0-9-]+-cu12==[\d.]+ --hash=sha256:[0-9a-f]{64}$/.test(line))).toBe(true);
   });
 });
 

@@ -51,11 +51,33 @@ describe('choosing a backend', () => {
     expect(demanded.result).toMatchObject({ exitCode: 3, hint: 'make it anew: pipe backend remove && pipe backend install' });
   });
 
-  it('does not take an installation that was not finished', () => {
+  it('does not take an installation that was not finished, and says which command finishes it', async () => {
     const root = mkdtempSync(join(tmpdir(), 'backends-'));
-    mkdirSync(join(root, 'tensorflow-2.21.0-cpu'));
-    writeFileSync(join(root, 'tensorflow-2.21.0-cpu', 'tfjs_binding.node'), '');
-    expect(describeBackends({ PIPE_BACKENDS: root })[0]).toMatchObject({ available: false });
+    const folder = join(root, 'tensorflow-2.21.0-gpu');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'tfjs_binding.node'), '');
+    const env = { PIPE_BACKENDS: root };
+    expect(describeBackends(env)[0]).toMatchObject({ available: false, detail: `not finished in ${folder}: pipe backend install --gpu` });
+    const { notes, result } = await attempt('auto', env);
+    expect(result).toMatchObject({ name: 'wasm' });
+    expect(notes).toEqual([`using wasm: native TensorFlow is not finished in ${folder} (pipe backend install --gpu)`]);
+    expect((await attempt('tensorflow', env)).result).toMatchObject({ exitCode: 3, hint: 'install it with: pipe backend install --gpu' });
+  });
+
+  it('prefers the newest TensorFlow, and of one version the one for graphics processors', () => {
+    const root = mkdtempSync(join(tmpdir(), 'backends-'));
+    const put = (version: string, device: 'cpu' | 'gpu'): void => {
+      const folder = join(root, `tensorflow-${version}-${device}`);
+      mkdirSync(folder);
+      writeFileSync(join(folder, 'tfjs_binding.node'), '');
+      writeFileSync(join(folder, readyFileName), JSON.stringify({ format: 1, tensorflow: version, device, binding: 'tfjs_binding.node' }));
+    };
+    const taken = (): string => describeBackends({ PIPE_BACKENDS: root })[0]!.identity;
+    put('2.9.1', 'gpu');
+    put('2.21.0', 'cpu');
+    expect(taken()).toBe('tensorflow-2.21.0-cpu');
+    put('2.21.0', 'gpu');
+    expect(taken()).toBe('tensorflow-2.21.0-gpu');
   });
 
   it('keeps backends where it is told to', () => {
