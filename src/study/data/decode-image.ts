@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { decodeBmp, isBmp } from './bmp.ts';
 import { decodeDicom } from './dicom.ts';
 import { isDicom } from './image-type.ts';
 
@@ -20,13 +21,13 @@ const mostPixels = 120_000_000;
  * transparency over black (air is black in radiology), resized by bicubic interpolation as CLIP does.
  *
  * @param fit `crop` fills the square and cuts what stands over in the middle, `pad` keeps all and fills with black, `squeeze` keeps all and fills
- * @returns `[resolution × resolution × 3]` bytes, rows first
- * DICOM files are shown by their own window first.
+ * @returns `[resolution × resolution × 3]` bytes, rows first. DICOM files are shown by their own window first
  *
  * @throws Error when the file is cut off, damaged, too large or no image
  */
 export async function decodeSquare(source: ImageSource, resolution: number, fit: Fit): Promise<Buffer> {
   if ('bytes' in source && isDicom(source.bytes)) return decodeSquare(await decodeDicom(source.bytes), resolution, fit);
+  if ('bytes' in source && isBmp(source.bytes)) return decodeSquare(decodeBmp(source.bytes, mostPixels), resolution, fit);
   const input = 'raw' in source
     ? sharp(source.raw, { raw: { width: source.width, height: source.height, channels: source.channels } })
     : sharp(source.bytes, { failOn: 'error', limitInputPixels: mostPixels, pages: 1 });
