@@ -236,7 +236,15 @@ export const stage = defineStage({
       const result = await train(
         backend,
         config,
-        { images, tokens, train: rows, validation, ...(start === null ? {} : { start }) },
+        {
+          images,
+          tokens,
+          train: rows,
+          validation,
+          ...(start === null ? {} : { start }),
+          // With one core to compute on there is none to make batches with meanwhile.
+          ...(resources.cpu > 1 ? { folders: { images: inputs.images, tokens: inputs.tokens } } : {}),
+        },
         {
           steps,
           batch,
@@ -280,6 +288,7 @@ export const stage = defineStage({
         },
       );
 
+      report.note(`steps waited for data ${(100 * result.waitShare).toFixed(1)} % of the time`);
       const pairsSeen = steps * batch;
       const training = {
         steps,

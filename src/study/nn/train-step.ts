@@ -95,6 +95,8 @@ export interface TrainStep {
   /** Pairs that a part of a batch has, and how many parts. */
   readonly partSize: number;
   readonly parts: number;
+  /** Numbers of the parts in the order in which an update asks for them; each chunk of several is asked for twice. */
+  readonly partOrder: readonly number[];
   /** One update at `learningRate`; `step` counts from 1. Gives the loss before it, in nats, and the gradient's global norm. */
   update(batch: BatchParts, step: number, learningRate: number): { loss: number; gradientNorm: number };
   /** Weights and moments. */
@@ -272,6 +274,9 @@ export function trainStep(
   return {
     partSize,
     parts: accumulate * chunks,
+    partOrder: Array.from({ length: accumulate }, (_, group) => Array.from({ length: chunks }, (__, chunk) => group * chunks + chunk)).flatMap((group) =>
+      chunks === 1 ? group : [...group, ...group],
+    ),
     update(data, step, learningRate) {
       const scalars = {
         learning_rate: Float32Array.of(learningRate),

@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
-import { randomOf } from '../data/random.ts';
 import { contrastiveLoss } from '../eval/contrastive-loss.ts';
 import type { Augment } from './augment.ts';
 import type { Backend } from './backend.ts';
-import { batchBuilder, batchOrder } from './batches.ts';
+import { batchesAhead, batchesInline } from './batch-feed.ts';
+import { batchBuilder } from './batches.ts';
 import type { ImageSource, TokenSource } from './batches.ts';
 import type { Best, MetricRow } from './checkpoint.ts';
 import { loadCheckpoint, runIdentity, saveCheckpoint } from './checkpoint.ts';
@@ -18,7 +18,7 @@ import type { Reading } from './reading.ts';
 import { rateAt } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
 import { trainStep } from './train-step.ts';
-import type { Batch, TrainStepOptions } from './train-step.ts';
+import type { TrainStepOptions } from './train-step.ts';
 
 export interface TrainingSettings {
   readonly steps: number;
@@ -54,6 +54,8 @@ export interface TrainingData {
   readonly validation: ArrayLike<number>;
   /** Weights to start from; random ones by seed where there are none. */
   readonly start?: Weights;
+  /** Where images and tokens come from: with these a thread of its own makes the batches ahead. */
+  readonly folders?: { readonly images: string; readonly tokens: string };
 }
 
 /** What the loop tells while it runs, and when it must stop. */
@@ -73,6 +75,8 @@ export interface TrainingWatch {
 export interface TrainingResult {
   readonly weights: Map<string, Float32Array>;
   readonly keptStep: number;
+  /** Share of the steps' time in which they waited for their batches. */
+  readonly waitShare: number;
   readonly rows: readonly MetricRow[];
 }
 
@@ -121,7 +125,7 @@ export async function train(
 
   const { reading = wholeReading, wholeFrom = Infinity } = settings;
   /** What changes when everything is read: the step, its batches, and how validation pairs are read. */
-  const phaseOf = (at: number, state: ReadonlyMap<string, Float32Array>) => {
+  const phaseOf = async (at: number, state: ReadonlyMap<string, Float32Array>) => {
     const read = at >= wholeFrom ? { ...reading, text: wholeReading.text, image: wholeReading.image } : reading;
     const { chunk, accumulate = 1 } = settings.compute ?? {};
     // What a decoder loses on held-out pairs is a stage of its own.
@@ -135,16 +139,24 @@ export async function train(
       reading: read,
       ...(validates ? { validation } : {}),
     });
-    const builder = (size: number, held: Reading) => batchBuilder(config, data.images, data.tokens, size, held);
-    const held = validates ? builder(validation.batch, validation.reading) : null;
+    const held = validates ? batchBuilder(config, data.images, data.tokens, validation.batch, validation.reading) : null;
     const validate = held === null ? null : () => embedRows((some) => step.validate(held(some)), data.validation, validation.batch, config.embedding);
-    return { step, validate, build: builder(step.partSize, read) };
+    const plan = { config, rows: data.train, batch, partSize: step.partSize, seed, augment: settings.augment, reading: read };
+    const span = { first: at, last: at < wholeFrom ? Math.min(steps, wholeFrom - 1) : steps };
+    const feed =
+      data.folders === undefined || span.first > span.last
+        ? batchesInline(data.images, data.tokens, plan)
+        : await batchesAhead({ plan, ...data.folders, ...span, parts: step.partOrder });
+    const dispose = (): void => {
+      feed.dispose();
+      step.dispose();
+    };
+    return { step, validate, feed, dispose };
   };
   const stepsDone = saved?.step ?? 0;
-  let phase = phaseOf(stepsDone, saved?.state ?? data.start ?? initialWeights(parameters, seed));
+  let phase = await phaseOf(stepsDone + 1, saved?.state ?? data.start ?? initialWeights(parameters, seed));
   // What it held lives in the backend now, and is large.
   saved = null;
-  const order = batchOrder(data.train, batch, seed);
   const every = Math.max(1, Math.ceil(steps / curvePoints));
   const record = (metric: string, value: number, at: number): void => {
     rows.push({ metric, value, step: at });
@@ -158,28 +170,23 @@ export async function train(
 
   try {
     const rate = rateMeter(batch);
+    const waits = waitMeter();
     let lastSave = performance.now();
     for (let at = stepsDone + 1; at <= steps; at++) {
       if (at === wholeFrom) {
         const state = phase.step.state();
-        phase.step.dispose();
+        phase.dispose();
         // What was best so far was so under another reading.
         best = null;
         if (settings.stretch === true) stretchIn(state, config, textShape(config, reading.text).tokens);
-        phase = phaseOf(at, state);
+        phase = await phaseOf(at, state);
         rate.skip();
       }
-      const { step, validate, build } = phase;
-      const batchRows = order(at);
-      const part = (index: number): Batch => {
-        // One part draws from the step's own stream; of several, each from one of its own, since it may be asked for twice.
-        const random = step.parts === 1 ? randomOf(seed, 'augment', at) : randomOf(seed, 'augment', at, index);
-        const augment = settings.augment === null ? {} : { augment: { settings: settings.augment, random } };
-        const reads = randomOf(seed, 'reading', at, index);
-        return build(batchRows.subarray(index * step.partSize, (index + 1) * step.partSize), { ...augment, random: () => reads });
-      };
+      const { step, validate, feed } = phase;
+      const [began, waitedBefore] = [performance.now(), feed.waited()];
       const learningRate = rateAt(settings.schedule ?? 'cosine', at, steps, settings.learningRate, settings.warmup);
-      const { loss, gradientNorm } = step.update(part, at, learningRate);
+      const { loss, gradientNorm } = step.update((part) => feed.next(at, part), at, learningRate);
+      waits.count(feed.waited() - waitedBefore, performance.now() - began);
       if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
         throw new TrainingDivergedError(loss, at, learningRate, watch.checkpoint === null ? null : savedStep);
       }
@@ -190,6 +197,7 @@ export async function train(
         record('gradient_norm', gradientNorm, at);
         // Not among the rows: these are an artefact, and the same training must give the same bytes.
         watch.metric('pairs_per_second', pairsPerSecond, at);
+        watch.metric('wait_share', waits.share(), at);
       }
       if (validate !== null && (at % settings.evaluateEvery === 0 || at === steps)) {
         const logitScale = (config.logitFactor ?? 1) * step.logitScale();
@@ -213,9 +221,9 @@ export async function train(
       }
     }
     const kept = settings.keep === 'best' && best !== null ? best : { step: steps, weights: phase.step.weights() };
-    return { weights: new Map(kept.weights), keptStep: kept.step, rows };
+    return { weights: new Map(kept.weights), keptStep: kept.step, waitShare: waits.whole(), rows };
   } finally {
-    phase.step.dispose();
+    phase.dispose();
   }
 }
 
@@ -223,6 +231,26 @@ export async function train(
 function stretchIn(state: Map<string, Float32Array>, config: ModelConfig, tokens: number): void {
   const { width, context } = config.text;
   state.set('text.positions', stretchPositions(state.get('text.positions')!.subarray(0, tokens * width), width, context));
+}
+
+/** The share of steps' time that went by waiting for their batches: over the last steps, and over all. */
+function waitMeter(): { count(waited: number, time: number): void; share(): number; whole(): number } {
+  const marks: (readonly [waited: number, time: number])[] = [];
+  const all = [0, 0];
+  const quotient = (pairs: readonly (readonly number[])[]): number => {
+    const sum = (place: number): number => pairs.reduce((total, pair) => total + pair[place]!, 0);
+    return sum(1) === 0 ? 0 : sum(0) / sum(1);
+  };
+  return {
+    count(waited, time) {
+      marks.push([waited, time]);
+      if (marks.length > 20) marks.shift();
+      all[0]! += waited;
+      all[1]! += time;
+    },
+    share: () => quotient(marks),
+    whole: () => quotient([all]),
+  };
 }
 
 /** Pairs a second over the last steps, without what `skip` passes over. */
