@@ -1,15 +1,22 @@
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { defineStage } from '../src/stage.ts';
 import type { ReducibleTokens } from '../src/study/text/reducible.ts';
 
 export const stage = defineStage({
   summary: "Cut captions into CLIP's tokens, in CLIP's vocabulary or one remapped to the training captions.",
-  params: z.strictObject({
+  params: z
+  .strictObject({
     /** Tokens a row, start and end included. */
     context: z.int().min(3).max(4096).default(77),
-    /** `clip`, or the number of ids to remap to (pad, unknown, start and end included). */
-    vocabulary: z.union([z.literal('clip'), z.int().min(8).max(49408)]).default('clip'),
+    /**
+     * `clip`, the number of ids to remap CLIP's to (pad, unknown, start and end included), or `trained-512`: byte pairs learned from
+     * the training captions, of so many ids.
+     */
+    vocabulary: z
+      .union([z.literal('clip'), z.int().min(8).max(49408), z.string().regex(/^trained-[1-9]\d{0,4}$/, 'write clip, a number of ids, or trained-512')])
+      .default('clip'),
     /** A remapped vocabulary keeps tokens that the training captions use at least so often. */
     minimum: z.int().min(1).default(2),
     /** `truncate` keeps the first tokens and puts the end token at the last place; `refuse` fails by id. */
@@ -18,12 +25,17 @@ export const stage = defineStage({
     reducible: z.boolean().default(false),
     /** Characters that the way `chars77` keeps, before they are brought to NFKD, as PubMedCLIP's code does. */
     characters: z.int().min(1).default(77),
+  })
+  .refine(({ vocabulary, reducible }) => !reducible || vocabulary === 'clip' || typeof vocabulary === 'number', {
+    path: ['reducible'],
+    message: "reducers know CLIP's byte pairs alone",
   }),
   inputs: { captions: 'file' },
   outputs: { tokens: 'folder', lengths: 'metrics' },
   async run({ params, inputs, outputs, report, signal }) {
     const { metricLines } = await import('../src/study/metric-lines.ts');
     const { readCaptions } = await import('../src/study/text/captions.ts');
+    const { trainBytePairs } = await import('../src/study/text/train-byte-pairs.ts');
     const { tokenize } = await import('../src/study/text/tokenizer.ts');
     const { clipTokens, mapTokens, remapVocabulary } = await import('../src/study/text/remap.ts');
     const { describeTokens, reducibleTokens, wordFrequencies } = await import('../src/study/text/reducible.ts');
@@ -33,12 +45,16 @@ export const stage = defineStage({
 
     const captions = await readCaptions(inputs.captions);
     if (captions.length === 0) throw new Error(`${inputs.captions} holds no caption.`);
+    const trained =
+      typeof params.vocabulary === 'string' && params.vocabulary !== 'clip'
+        ? trainBytePairs(captions.filter(({ split }) => split === 'train').map(({ caption }) => caption), Number(params.vocabulary.slice('trained-'.length)))
+        : null;
     const ids = captions.map(({ caption }, row) => {
       if (row % 4096 === 0) {
         signal.throwIfAborted();
         report.progress(row / captions.length, { step: row, total: captions.length, unit: 'captions' });
       }
-      return tokenize(caption);
+      return trained === null ? tokenize(caption) : [...trained.encode(caption)];
     });
 
     const ofSplit = (split: string): number[][] => ids.filter((_, row) => captions[row]?.split === split);
@@ -46,7 +62,8 @@ export const stage = defineStage({
     if (params.vocabulary !== 'clip' && train.length === 0) {
       throw new Error('No caption belongs to the split "train", which a remapped vocabulary is made from; use vocabulary: clip.');
     }
-    const vocabulary = params.vocabulary === 'clip' ? clipTokens : remapVocabulary(train, params.vocabulary, params.minimum);
+    const vocabulary =
+      trained !== null ? trained.vocabulary : typeof params.vocabulary === 'string' ? clipTokens : remapVocabulary(train, params.vocabulary, params.minimum);
     const map = mapTokens(vocabulary);
     const mapped = ids.map(map);
     const names = captions.map(({ id }) => id);
@@ -68,6 +85,7 @@ export const stage = defineStage({
       };
     };
     await writeTokens(outputs.tokens, rows, vocabulary, params.context, params.reducible ? reducible() : undefined);
+    if (trained !== null) await writeFile(join(outputs.tokens, 'merges.json'), `${JSON.stringify(trained.merges)}\n`);
 
     const splits = [...new Set(captions.map(({ split }) => split))].sort();
     const count = (tokens: readonly ArrayLike<number>[]): number[] => tokens.map(({ length }) => length);
@@ -88,7 +106,7 @@ export const stage = defineStage({
       `${captions.length.toLocaleString('en')} captions, ${(total / captions.length).toFixed(1)} tokens each, ` +
         `${share} % truncated at ${params.context}, vocabulary ${vocabulary.size.toLocaleString('en')}`,
     );
-    if (params.vocabulary !== 'clip' && vocabulary.size < params.vocabulary) {
+    if (typeof params.vocabulary === 'number' && vocabulary.size < params.vocabulary) {
       report.note(`the training captions use only ${vocabulary.size} ids often enough, of ${params.vocabulary} asked for`);
     }
   },

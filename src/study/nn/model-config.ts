@@ -105,18 +105,20 @@ export interface SizeOptions {
 }
 
 /**
- * The configuration of a named size: a preset (`n0` … `n8`, `Ti/16`, `B/32`, `ViT-B/32` …) or width and layers as
- * `d64l3`. Throws ModelConfigError for an unknown name and for an input that contradicts a preset.
+ * The configuration of a named size: a preset (`n0` … `n8`, `Ti/16`, `B/32`, `ViT-B/32` …), width and layers as
+ * `d64l3`, or as many parameters as fit and layers, as `p800kl2`. Throws ModelConfigError for an unknown name and for an input that contradicts a preset.
  */
 export function modelConfig(name: string, options: SizeOptions = {}): ModelConfig {
   const known = aliases[name] ?? name.replace(/^ViT-/, '').replace(/^(Ti|S|M|B)-(\d+)$/, '$1/$2');
   const preset = presets[known];
   if (preset !== undefined) return fromPreset(name, preset, options);
+  const counted = /^p(\d+)(k|M)l(\d+)$/.exec(name);
+  if (counted !== null) return widest(name, Number(counted[1]) * (counted[2] === 'k' ? 1e3 : 1e6), Number(counted[3]), options);
   const match = /^d(\d+)l(\d+)$/.exec(name);
   if (match === null) {
     throw new ModelConfigError(
       `unknown model size "${name}"`,
-      `write width and layers as d64l3, or one of ${presetNames.join(', ')}`,
+      `write width and layers as d64l3, parameters and layers as p800kl2, or one of ${presetNames.join(', ')}`,
     );
   }
   const [width, layers] = [Number(match[1]), Number(match[2])];
@@ -129,6 +131,22 @@ export function modelConfig(name: string, options: SizeOptions = {}): ModelConfi
     embedding: width,
     ...sharingOf(options),
   });
+}
+
+/**
+ * The widest towers of `layers` layers with at most `most` parameters, of what goes in: vocabularies of different sizes can then be
+ * compared at equal parameters. Widths are multiples of 4, from 32 on of 16, so that heads divide them.
+ */
+function widest(name: string, most: number, layers: number, options: SizeOptions): ModelConfig {
+  const { resolution, patch, context, vocabulary } = { ...defaultInput, ...options.input };
+  const places = (resolution / patch) ** 2 + 1 + context;
+  const count = (d: number): number => d * (3 * patch ** 2 + 7 + places + vocabulary) + 2 * layers * (12 * d * d + 13 * d) + 2 * d * d + 1;
+  let width = 0;
+  while (count(width + (width < 32 ? 4 : 16)) <= most) width += width < 32 ? 4 : 16;
+  if (width === 0) {
+    throw new ModelConfigError(`${most.toLocaleString('en')} parameters are not enough for a vocabulary of ${vocabulary.toLocaleString('en')} in ${layers} layers`, 'allow more, or take a smaller vocabulary');
+  }
+  return { ...modelConfig(`d${width}l${layers}`, options), name };
 }
 
 /** `dual` is left out, so that a configuration without sharing is written as it always was. */
