@@ -118,7 +118,7 @@ export function modelConfig(name: string, options: SizeOptions = {}): ModelConfi
   if (match === null) {
     throw new ModelConfigError(
       `unknown model size "${name}"`,
-      `write width and layers as d64l3, parameters and layers as p800kl2, or one of ${presetNames.join(', ')}`,
+      `write width and layers as d64l3, or one of ${presetNames.join(', ')}, or parameters and layers as p800kl2`,
     );
   }
   const [width, layers] = [Number(match[1]), Number(match[2])];

@@ -60,6 +60,18 @@ describe('model sizes', () => {
     expect(modelConfig('d128l2', { headWidth: 64 }).text.heads).toBe(2);
   });
 
+  it('finds the widest towers of a number of parameters', () => {
+    const input = { resolution: 32, patch: 16, context: 24 };
+    for (const [name, vocabulary, most] of [['p420kl2', 49408, 420e3], ['p420kl2', 512, 420e3], ['p2Ml3', 4096, 2e6]] as const) {
+      const config = modelConfig(name, { input: { ...input, vocabulary } });
+      const wider = config.image.width + (config.image.width < 32 ? 4 : 16);
+      const layers = config.image.layers;
+      expect(modelSize(config).parameters).toBeLessThanOrEqual(most);
+      expect(modelSize(`d${wider}l${layers}`, { input: { ...input, vocabulary } }).parameters).toBeGreaterThan(most);
+    }
+    expect(() => modelConfig('p100kl2', { input: { ...input, vocabulary: 49408 } })).toThrow(/100,000 parameters are not enough for a vocabulary of 49,408/);
+  });
+
   it('names what is wrong with a size', () => {
     expect(() => modelConfig('d64')).toThrow(/unknown model size "d64"/);
     expect(() => modelConfig('d0l2')).toThrow(/image width 0/);
