@@ -24,15 +24,14 @@ export interface PathContent {
 export function readPathInput(input: PathInput, root: string, stats: StatCache, nodes: TreeNodes): PathContent {
   if (input.glob) return readGlob(input.path, root, stats, nodes);
   const path = absolutePath(input, root);
-  const type = stats.typeOf(path);
+  const content = stats.content(path, nodes);
+  if (content === null) return { value: { type: 'missing' }, missing: true };
   const name = bytePath(basename(path));
-  if (type === null) return { value: { type: 'missing' }, missing: true };
-  if (type === 'd') {
-    const tree = stats.folder(path, nodes);
-    return { value: { type: 'folder', digest: namedDigest('d', name, tree.digest), tree: tree.digest.toString('hex') }, missing: false };
+  if ('tree' in content) {
+    const { digest } = content.tree;
+    return { value: { type: 'folder', digest: namedDigest('d', name, digest), tree: digest.toString('hex') }, missing: false };
   }
-  const file = stats.file(path);
-  if (file === null) throw new PipeError(`${path} is neither a file nor a folder`, { exitCode: 1, code: 'special-file' });
+  const { file } = content;
   return { value: { type: 'file', digest: namedDigest(file.type, name, file.digest) }, missing: false };
 }
 

@@ -14,7 +14,8 @@ export type EntryType = 'f' | 'x' | 'd' | 'l';
 
 /** Collects the entries of one node, in order of name. */
 export class NodeWriter {
-  #buffer: Buffer = Buffer.allocUnsafe(4096);
+  // Small: most nodes are of one named thing, and larger ones grow.
+  #buffer: Buffer = Buffer.allocUnsafe(256);
   #length = 0;
 
   add(type: EntryType, name: string, digest: Uint8Array): void {

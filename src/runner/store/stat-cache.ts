@@ -54,13 +54,20 @@ export class StatCache {
 
   /** A file by its absolute path, links followed. Null when there is none, or it is not a file. Throws PipeError when unreadable. */
   file(path: string): FileFacts | null {
-    let bytes = bytePath(path);
-    let stat = this.#stat(bytes);
-    if (stat?.isSymbolicLink() === true) {
-      bytes = this.#followed(bytes);
-      stat = this.#stat(bytes);
-    }
-    if (stat === null || !stat.isFile()) return null;
+    const { bytes, stat } = this.#target(path);
+    return stat?.isFile() === true ? this.#fileFacts(bytes, stat) : null;
+  }
+
+  /** A file or a folder, whichever it is, links followed. Null when there is neither. Throws as `file` and `folder` do. */
+  content(path: string, nodes: TreeNodes): { readonly file: FileFacts } | { readonly tree: TreeFacts } | null {
+    const { bytes, stat } = this.#target(path);
+    if (stat === null) return null;
+    if (stat.isDirectory()) return { tree: this.#tree(bytes, nodes) };
+    if (stat.isFile()) return { file: this.#fileFacts(bytes, stat) };
+    throw new PipeError(`${path} is neither a file nor a folder`, { exitCode: 1, code: 'special-file' });
+  }
+
+  #fileFacts(bytes: string, stat: BigIntStats): FileFacts {
     const slash = bytes.lastIndexOf('/');
     const digest = this.#fileDigest(bytes.slice(0, slash), bytes.slice(slash + 1), stat);
     return { type: isExecutable(stat) ? 'x' : 'f', digest, size: Number(stat.size) };
@@ -71,11 +78,12 @@ export class StatCache {
    * folder's node. Throws PipeError when something in it cannot be read or leads out of it.
    */
   folder(path: string, nodes?: TreeNodes): TreeFacts {
-    let root = bytePath(path);
-    if (this.#stat(root)?.isSymbolicLink() === true) root = this.#followed(root);
+    return this.#tree(this.#target(path).bytes, nodes);
+  }
+
+  #tree(root: string, nodes?: TreeNodes): TreeFacts {
     const began = this.#now();
     this.#mergeAdded(root);
-    this.#table.load(root);
     const untouched = untouchedFolders(root, this.#table, this.#helpers);
     const scans = new Map<string, FolderScan>();
     const facts = hashTree(root, {
@@ -103,14 +111,18 @@ export class StatCache {
 
   /** `f`, `x`, `d`, or null when there is nothing; links followed. */
   typeOf(path: string): Exclude<EntryType, 'l'> | null {
-    let bytes = bytePath(path);
-    let stat = this.#stat(bytes);
-    if (stat?.isSymbolicLink() === true) {
-      bytes = this.#followed(bytes);
-      stat = this.#stat(bytes);
-    }
+    const { stat } = this.#target(path);
     if (stat === null) return null;
     return stat.isDirectory() ? 'd' : isExecutable(stat) ? 'x' : 'f';
+  }
+
+  /** What a path leads to, over links. */
+  #target(path: string): { readonly bytes: string; readonly stat: BigIntStats | null } {
+    const bytes = bytePath(path);
+    const stat = this.#stat(bytes);
+    if (stat?.isSymbolicLink() !== true) return { bytes, stat };
+    const followed = this.#followed(bytes);
+    return { bytes: followed, stat: this.#stat(followed) };
   }
 
   /** Writes what was learned, in one transaction. Nothing was learned in a no-op: nothing is written then. */

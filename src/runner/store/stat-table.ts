@@ -1,11 +1,10 @@
-/** The rows of `file_stat`, one a folder: read when they are asked for, a tree's all at once, and written at the end. */
+/** The rows of `file_stat`, one a folder: read when they are asked for, and written at the end. */
 import type { Database, Statement } from 'better-sqlite3';
 import { packProof, unpackProof } from './folder-proof.ts';
 import type { FolderProof } from './folder-proof.ts';
 import { StatRow } from './stat-row.ts';
 
 interface Stored {
-  readonly folder: Buffer;
   readonly rows: Buffer;
   readonly proof: Buffer | null;
 }
@@ -39,15 +38,13 @@ export class StatTable {
   readonly #database: Database;
   readonly #writable: boolean;
   readonly #select: Statement<[Buffer], Stored>;
-  readonly #selectBelow: Statement<[Buffer, Buffer], Stored>;
   readonly #folders = new Map<string, KnownFolder>();
   readonly #changed = new Set<string>();
 
   constructor(database: Database, writable: boolean) {
     this.#database = database;
     this.#writable = writable;
-    this.#select = database.prepare<[Buffer], Stored>('SELECT folder, rows, proof FROM file_stat WHERE folder = ?');
-    this.#selectBelow = database.prepare<[Buffer, Buffer], Stored>('SELECT folder, rows, proof FROM file_stat WHERE folder > ? AND folder < ?');
+    this.#select = database.prepare<[Buffer], Stored>('SELECT rows, proof FROM file_stat WHERE folder = ?');
   }
 
   /** By the byte path of the folder. */
@@ -56,15 +53,6 @@ export class StatTable {
     if (known !== undefined) return known;
     const stored = this.#select.get(Buffer.from(folder, 'latin1'));
     return this.#keep(folder, stored === undefined ? unknown : unpacked(stored));
-  }
-
-  /** Reads what is known of the folders below one. */
-  load(root: string): void {
-    // `0` comes after `/`: all paths that begin with the root and a slash lie between.
-    for (const stored of this.#selectBelow.all(Buffer.from(`${root}/`, 'latin1'), Buffer.from(`${root}0`, 'latin1'))) {
-      const folder = stored.folder.toString('latin1');
-      if (!this.#folders.has(folder)) this.#keep(folder, unpacked(stored));
-    }
   }
 
   /** Without a proof, the one that was there counts no more: it stands for the row that it was made with. */
