@@ -214,7 +214,7 @@ async function judge(
   context: RunContext, job: Job, outcome: JobOutcome,
   { settled, reading, recorder, verify, stop }: { settled: Settled; reading: ReadingAttempt; recorder: AttemptRecorder; verify: VerifyRequest | null; stop: AbortSignal },
 ): Promise<Ending> {
-  const damaged = findDamage(context, job.attempt, reading);
+  const damaged = findDamage(context, job, reading);
   if (damaged !== null) return { status: 'failed', cause: 'damaged-input', message: damaged };
   if (!outcome.ok) {
     const message = outcome.message ?? 'it failed without saying why';
@@ -231,11 +231,14 @@ async function judge(
 }
 
 /** An artefact that was read and is not what it was is put aside; everybody who is reading it is told. */
-function findDamage(context: RunContext, attempt: number, reading: ReadingAttempt): string | null {
+function findDamage(context: RunContext, { attempt, cell }: Job, reading: ReadingAttempt): string | null {
   const { artefacts } = context.store;
   let message: string | null = null;
   for (const artefact of reading.artefacts) {
-    if (artefacts.present(artefact) !== 'damaged') continue;
+    const presence = artefacts.present(artefact);
+    // What a cell reads elsewhere need not be here.
+    if (presence === 'gone' && placeOf(cell) === 'local') message = `the input ${artefact.name} was removed while the stage ran: inputs are read only. It will be made again.`;
+    if (presence !== 'damaged') continue;
     const place = artefacts.quarantine(artefact, `changed while attempt ${attempt} read it`);
     context.verified.delete(artefact.digest);
     for (const other of context.reading.values()) if (other !== reading && other.artefacts.some(({ digest }) => digest === artefact.digest)) other.damaged = artefact;
