@@ -14,7 +14,8 @@ import type { Plan } from '../plan/model.ts';
 import { isSharedCacheConfigured } from '../shared-cache/config-file.ts';
 import { planWithShared, wantedCells } from '../shared-cache/plan-with-shared.ts';
 import type { SharedResults } from '../shared-cache/shared-results.ts';
-import { openStore } from '../store/store.ts';
+import { isDamage, setAside } from '../store/database.ts';
+import { databaseOf, openStore } from '../store/store.ts';
 import type { Store } from '../store/store.ts';
 import type { BackendProbe, CliContext } from './context.ts';
 import { interpreterVersion } from './interpreters.ts';
@@ -56,6 +57,20 @@ export async function openSession(
 export async function planSession(
   loaded: LoadedPipeline, context: Place & { readonly backends: BackendProbe; readonly version?: string }, how: PlanOptions,
 ): Promise<Session> {
+  try {
+    return await planOnce(loaded, context, how);
+  } catch (error) {
+    // Damage that did not show when it was opened.
+    if (!isDamage(error) || how.mode !== 'write') throw error;
+    const notice = setAside(databaseOf(loaded.cache));
+    const session = await planOnce(loaded, context, how);
+    return { ...session, store: { ...session.store, notices: [notice, ...session.store.notices] } };
+  }
+}
+
+async function planOnce(
+  loaded: LoadedPipeline, context: Place & { readonly backends: BackendProbe; readonly version?: string }, how: PlanOptions,
+): Promise<Session> {
   const { cache, targets } = loaded;
   const { graph, hosts } = await place(loaded.graph, how.on, context);
   const selected = targets.length === 0 ? null : selectCells(graph, targets);
@@ -87,8 +102,18 @@ export async function planSession(
     }
     return { ...loaded, graph, selected, store, plan, platform, hosts, shared };
   } catch (error) {
-    store.close();
+    closeAfter(error, store);
     throw error;
+  }
+}
+
+/** What cannot be written on the way out weighs less than what went wrong before. */
+function closeAfter(error: unknown, store: Store): void {
+  try {
+    store.close();
+  } catch (second) {
+    if (!isDamage(error)) throw second;
+    store.database.close();
   }
 }
 

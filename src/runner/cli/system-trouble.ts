@@ -29,6 +29,9 @@ export function systemTrouble(error: unknown): PipeError | null {
   if (code.startsWith('SQLITE_BUSY')) {
     return make({ code: 'database-locked', what: 'another program has kept the results database locked for too long', hint: 'end it; nothing needs to be put in order by hand' });
   }
+  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {
+    return make({ code: 'database-damaged', what: 'the results database is damaged', hint: '`pipe run` moves it aside and begins a new one' });
+  }
   if (code.startsWith('SQLITE_READONLY')) {
     return make({ code: 'database-unwritable', what: 'the results database cannot be written', hint: 'check the permissions of the cache folder, or give another with --cache' });
   }

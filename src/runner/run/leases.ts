@@ -4,7 +4,7 @@
  */
 import type { Database, Statement } from 'better-sqlite3';
 import type { Key } from '../store/model.ts';
-import { isLocked } from '../store/while-locked.ts';
+import { isLocked, unlessLocked } from '../store/while-locked.ts';
 import { describeOwner, ownerState, sameOwner, thisProcess } from './owner.ts';
 import type { Owner } from './owner.ts';
 import { endTree } from './process-tree.ts';
@@ -221,12 +221,14 @@ export class Leases {
   #beat(): void {
     const { host, pid } = thisProcess();
     try {
-      // Grows even where the clock was set back: that it changes is what the others look at.
-      this.#database
-        .prepare('UPDATE lease SET heartbeat_at = max(heartbeat_at + 1, ?) WHERE run = ? AND pid = ? AND host = ?')
-        .run(Date.now(), this.#run, pid, host);
-      for (const [key, tree] of this.#trees) this.#writeTree(key, tree);
-      for (const key of [...this.#left]) this.#dropOrLeave(key);
+      unlessLocked(this.#database, () => {
+        // Grows even where the clock was set back: that it changes is what the others look at.
+        this.#database
+          .prepare('UPDATE lease SET heartbeat_at = max(heartbeat_at + 1, ?) WHERE run = ? AND pid = ? AND host = ?')
+          .run(Date.now(), this.#run, pid, host);
+        for (const [key, tree] of this.#trees) this.#writeTree(key, tree);
+        for (const key of [...this.#left]) this.#dropOrLeave(key);
+      });
       if (this.#held.size === 0 && this.#left.size === 0) this.#stop();
     } catch {
       // A full disk or a locked database: the next beat is soon, and whoever commits finds the trouble and says so.

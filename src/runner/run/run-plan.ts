@@ -88,6 +88,7 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
   const results: (CellResult | null)[] = plan.graph.cells.map(() => null);
   const background = new Set<Promise<void>>();
   const context = contextOf(options, { run, leases, machine, budget, results, background });
+  store.artefacts.whenLocked = context.whenLocked;
   const scheduler = new Scheduler(context, results, { jobs: options.jobs, keepGoing: options.keepGoing, budget });
   try {
     if (toRun.length > 0 || isLeftBehind(store, leases)) for (const text of await recover(store, leases)) emit({ event: 'notice', level: 'warning', text });
@@ -193,6 +194,9 @@ async function finishRun(
   } catch (error) {
     // A full disk, most likely. What was committed is committed, and the counts are told all the same.
     emit({ event: 'notice', level: 'warning', text: `the end of the run could not be recorded: ${messageOf(error)}` });
+  }
+  if (!store.isInPlace()) {
+    emit({ event: 'notice', level: 'warning', text: `the results database was deleted or replaced while the run went on: what it recorded is lost with it. Outputs are there; the next run makes them again.` });
   }
   faultPoint('run-ended');
   const summary: RunSummary = { run, ...counts, durationMs: Math.round(durationMs), exitCode, report: null };

@@ -48,6 +48,8 @@ let incoming = 0;
 const incomingName = /^\.incoming-(\d+)-/;
 
 export class ArtefactStore {
+  /** For `whileLocked`. A run has its own way to tell people. */
+  whenLocked: (tries: number) => boolean = tries => tries < mostTries;
   readonly #cache: string;
   /** With a slash at its end: paths are asked for by the ten thousand. */
   readonly #folder: string;
@@ -186,7 +188,7 @@ export class ArtefactStore {
       faultPoint('output-settled');
       this.#place(holder, place, artefact);
       faultPoint('output-placed');
-      await whileLocked(() => this.#record(settled, unsynced), tries => tries < mostTries);
+      await whileLocked(() => this.#record(settled, unsynced), this.whenLocked);
       faultPoint('artefact-recorded');
     } catch (error) {
       if (existsSync(holder)) removeTree(holder);

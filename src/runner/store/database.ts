@@ -7,14 +7,13 @@ import type { Database } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
 import { errorCode } from './file-bytes.ts';
 import { migrations } from './migrations.ts';
+import { busyTimeoutMs } from './while-locked.ts';
 
 export interface OpenedDatabase {
   readonly database: Database;
   /** What the user should know: a damaged file that was moved aside. */
   readonly notices: readonly string[];
 }
-
-const busyTimeoutMs = 30_000;
 
 /**
  * Opens the results database in WAL mode and brings it to the newest schema. A damaged file is moved aside with a
@@ -33,8 +32,7 @@ export function openDatabase(path: string, mode: 'write' | 'read'): OpenedDataba
         exitCode: 3, code: 'database-damaged', hint: '`pipe run` moves it aside and begins a new one', cause: error,
       });
     }
-    const aside = moveAside(path);
-    const notice = `the results database was damaged and is now ${aside}; a new one was begun. Artefacts are still there, but what they were made from is not known any more: stages run again.`;
+    const notice = setAside(path);
     return { database: openOnce(path, mode), notices: [notice] };
   }
 }
@@ -148,6 +146,12 @@ function explained(path: string, error: unknown): unknown {
     return new PipeError(`no space left for the results database ${path}`, { exitCode: 3, code: 'disk-full', cause: error });
   }
   return error;
+}
+
+/** Moves a damaged database, which nobody has open, out of the way; gives what to say of it. */
+export function setAside(path: string): string {
+  const aside = moveAside(path);
+  return `the results database was damaged and is now ${aside}; a new one was begun. Artefacts are still there, but what they were made from is not known any more: stages run again.`;
 }
 
 function moveAside(path: string): string {

@@ -1,4 +1,5 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
@@ -17,10 +18,20 @@ export interface Store {
   readonly stats: StatCache;
   /** For reading with SQL, and for leases. */
   readonly database: Database;
+  /** Whether the database's file is still the one that was opened. */
+  readonly isInPlace: () => boolean;
   /** What the user should know about opening it, such as a damaged database that was moved aside. */
   readonly notices: readonly string[];
   close(): void;
 }
+
+export const databaseOf = (cache: string): string => join(cache, 'pipe.db');
+
+function identity(path: string): Stats | null {
+  return statSync(path, { throwIfNoEntry: false }) ?? null;
+}
+
+const sameFile = (one: Stats, other: Stats | null): boolean => other !== null && one.ino === other.ino && one.dev === other.dev;
 
 /** What lies in the cache folder. */
 export const cacheFolders = ['artefacts', 'work', 'out', 'logs', 'checkpoints', 'code', 'plans'] as const;
@@ -32,7 +43,8 @@ export const cacheFolders = ['artefacts', 'work', 'out', 'logs', 'checkpoints', 
 export function openStore(options: { readonly cache: string; readonly mode: 'write' | 'read' }): Store {
   const { cache, mode } = options;
   if (mode === 'write') makeFolders(cache);
-  const { database, notices } = openDatabase(join(cache, 'pipe.db'), mode);
+  const { database, notices } = openDatabase(databaseOf(cache), mode);
+  const opened = identity(databaseOf(cache));
   const stats = new StatCache(database, { writable: mode === 'write', helpers: { program: join(ownPackageRoot(), 'dist', 'stat-helper.js'), filesEach: 25_000 } });
   const store: Store = {
     cache,
@@ -41,6 +53,7 @@ export function openStore(options: { readonly cache: string; readonly mode: 'wri
     stats,
     database,
     notices,
+    isInPlace: () => opened === null || sameFile(opened, identity(databaseOf(cache))),
     close() {
       store.artefacts.supply?.close();
       stats.flush();
