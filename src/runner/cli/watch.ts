@@ -105,6 +105,7 @@ function mistakes(json: boolean, context: CliContext): (open: () => Promise<Sess
   return async open => {
     try {
       const session = await open();
+      if (shown !== null && !json) context.stderr.write('the pipeline can be read again\n');
       shown = null;
       return session;
     } catch (error) {
