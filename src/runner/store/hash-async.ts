@@ -1,22 +1,30 @@
 /** Hashing and syncing what a stage wrote without stopping the event loop: heartbeats and the view go on meanwhile. */
-import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
+import { createHash, hash } from 'node:crypto';
+import { closeSync, constants, fdatasync, openSync, readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { errorCode, fileTrouble, fsPath } from './file-bytes.ts';
 
 const chunkSize = 1 << 20;
 const inFlight = 4;
 
+/** A file below this is read at once: turns of the event loop would take longer. */
+const smallBytes = 128 * 1024;
+const small = Buffer.allocUnsafe(smallBytes);
+
 /** For each path (byte paths): SHA-256 of its bytes, with the content forced to disk. */
 export async function hashAndSync(paths: readonly string[]): Promise<Map<string, Buffer>> {
   const digests = new Map<string, Buffer>();
   let next = 0;
   const worker = async (): Promise<void> => {
-    // Two buffers: one is filled while the other is hashed.
-    const buffers = [Buffer.allocUnsafe(chunkSize), Buffer.allocUnsafe(chunkSize)];
+    let buffers: readonly Buffer[] | null = null;
     while (next < paths.length) {
       const path = paths[next++]!;
-      digests.set(path, await hashOne(path, buffers));
+      try {
+        // Two buffers: one is filled while the other is hashed.
+        digests.set(path, (await hashSmall(path)) ?? (await hashLarge(path, (buffers ??= [Buffer.allocUnsafe(chunkSize), Buffer.allocUnsafe(chunkSize)]))));
+      } catch (error) {
+        throw fileTrouble(path, error);
+      }
     }
   };
   await Promise.all(Array.from({ length: Math.min(inFlight, paths.length) }, worker));
@@ -45,30 +53,41 @@ async function syncOne(path: string): Promise<boolean> {
   }
 }
 
-async function hashOne(path: string, buffers: readonly Buffer[]): Promise<Buffer> {
+/** Null for one that is not small. */
+async function hashSmall(path: string): Promise<Buffer | null> {
+  const file = openSync(fsPath(path), 'r');
   try {
-    const file = await open(fsPath(path), 'r');
-    try {
-      // The kernel writes while we read; linked to nothing until awaited, so a failure must not go unhandled.
-      const synced = file.datasync().then(() => null, (error: unknown) => error);
-      const state = createHash('sha256');
-      let turn = 0;
-      let reading = file.read(buffers[turn]!, 0, chunkSize, null);
-      for (;;) {
-        const { bytesRead } = await reading;
-        if (bytesRead === 0) break;
-        const filled = buffers[turn]!.subarray(0, bytesRead);
-        turn = 1 - turn;
-        reading = file.read(buffers[turn]!, 0, chunkSize, null);
-        state.update(filled);
-      }
-      const trouble = await synced;
-      if (trouble !== null) throw trouble;
-      return state.digest();
-    } finally {
-      await file.close();
+    let length = 0;
+    for (let count = 1; count > 0 && length < smallBytes; length += count) count = readSync(file, small, length, smallBytes - length, null);
+    if (length === smallBytes) return null;
+    const digest = hash('sha256', small.subarray(0, length), 'buffer');
+    await new Promise<void>((resolve, reject) => fdatasync(file, error => (error === null ? resolve() : reject(error))));
+    return digest;
+  } finally {
+    closeSync(file);
+  }
+}
+
+async function hashLarge(path: string, buffers: readonly Buffer[]): Promise<Buffer> {
+  const file = await open(fsPath(path), 'r');
+  try {
+    // The kernel writes while we read; linked to nothing until awaited, so a failure must not go unhandled.
+    const synced = file.datasync().then(() => null, (error: unknown) => error);
+    const state = createHash('sha256');
+    let turn = 0;
+    let reading = file.read(buffers[turn]!, 0, chunkSize, null);
+    for (;;) {
+      const { bytesRead } = await reading;
+      if (bytesRead === 0) break;
+      const filled = buffers[turn]!.subarray(0, bytesRead);
+      turn = 1 - turn;
+      reading = file.read(buffers[turn]!, 0, chunkSize, null);
+      state.update(filled);
     }
-  } catch (error) {
-    throw fileTrouble(path, error);
+    const trouble = await synced;
+    if (trouble !== null) throw trouble;
+    return state.digest();
+  } finally {
+    await file.close();
   }
 }
