@@ -2,6 +2,7 @@
 import { closeSync, existsSync, mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { faultPoint } from '../fault-point.ts';
 import type { Cell } from '../pipeline/model.ts';
 import { bundleStage, statelessPackages } from '../plan/bundle.ts';
@@ -284,8 +285,17 @@ function finish(
   return end;
 }
 
-/** What follows a commit and may be done again by the next run if this one ends here. Trouble with it does not undo the result. */
-function settleDown(context: RunContext, cell: Cell, { key, attempt, folder }: { key: Key; attempt: number; folder: string }, outputs: Outputs): void {
+/**
+ * What follows a commit and may be done again by the next run if this one ends here. Trouble with it does not undo the result. Cells
+ * that read the outputs need not wait for it; those that only come after this one may look at what people look at.
+ */
+function settleDown(context: RunContext, cell: Cell, place: { key: Key; attempt: number; folder: string }, outputs: Outputs): void {
+  const looked = Object.keys(context.graph.stages[cell.stage]!.publish).length > 0 || context.comeAfter.has(cell.index);
+  if (looked) return tidyUp(context, cell, place, outputs);
+  context.inBackground(nextTurn().then(() => tidyUp(context, cell, place, outputs)));
+}
+
+function tidyUp(context: RunContext, cell: Cell, { key, attempt, folder }: { key: Key; attempt: number; folder: string }, outputs: Outputs): void {
   makeVisible(context, cell, outputs);
   const earlier = context.store.results.hasEarlierAttempt(key, attempt);
   if (earlier) context.inBackground(dropEarlierFolders(context.store.cache, key));

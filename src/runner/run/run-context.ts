@@ -42,6 +42,8 @@ export interface RunContext {
   readonly verified: Set<Digest>;
   /** Attempts of this run that are reading artefacts now: those of a damaged one are tainted. */
   readonly reading: Map<number, ReadingAttempt>;
+  /** Cells that others come after without reading them (`needs`). */
+  readonly comeAfter: ReadonlySet<number>;
   /** Private folders that can be used again. */
   readonly spare: SpareFolders;
   /** Asked for results that are not here; null without one. */

@@ -95,7 +95,7 @@ export async function runPlan(options: RunPlanOptions): Promise<RunSummary> {
     faultPoint('recovered');
     context.inBackground(store.artefacts.settle());
     await scheduler.run();
-    await Promise.all(background);
+    while (background.size > 0) await Promise.all(background);
     await context.spare.clear();
   } finally {
     leases.close();
@@ -155,6 +155,8 @@ function contextOf(
     shared: options.shared ?? null,
     verified: new Set(),
     reading: new Map(),
+    // Cells of a stage share one list, which may be as long as there are cells.
+    comeAfter: new Set([...new Set(graph.cells.map(cell => cell.needs))].flat()),
     spare: new SpareFolders(),
     inBackground(work) {
       const known = work
