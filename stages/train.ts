@@ -19,6 +19,9 @@ function problemOf(build: () => unknown): string | null {
   }
 }
 
+/** A number of parameters is too small for some vocabularies; which one it is, is not known yet. */
+const roomy = (size: string): { input?: { vocabulary: number } } => (size.startsWith('p') ? { input: { vocabulary: 8 } } : {});
+
 interface SizeParams {
   readonly size: string;
   readonly sharing: TowerVariant;
@@ -67,7 +70,7 @@ export const stage = defineStage({
     .strictObject({
       /** Width and layers as `d32l2`, or a preset: `n0` … `n8`, `Ti/16`, `S/16`, `M/16`, `B/32`. */
       size: z.string().superRefine((name, context) => {
-        const message = problemOf(() => modelConfig(name));
+        const message = problemOf(() => modelConfig(name, roomy(name)));
         if (message !== null) context.addIssue({ code: 'custom', message });
       }),
       /** The budget, exactly one: FLOP at 6·MAC a pair, pairs, or passes over the training pairs. */
@@ -163,20 +166,26 @@ export const stage = defineStage({
       path: ['matched'],
       message: 'the budget that is to count is not given',
     })
-    .superRefine((params, context) => {
+    .superRefine((params, issues) => {
       const { size, sharing, masking, tokens, seed, input } = params;
-      if (problemOf(() => modelConfig(size)) !== null) return;
+      if (problemOf(() => modelConfig(size, roomy(size))) !== null) return;
       const report = (path: string, message: string | null): boolean => {
-        if (message !== null) context.addIssue({ code: 'custom', path: [path], message });
+        if (message !== null) issues.addIssue({ code: 'custom', path: [path], message });
         return message !== null;
       };
-      if (report('sharing', problemOf(() => variantConfig(size, sharing)))) return;
+      if (report('sharing', problemOf(() => variantConfig(size, sharing, roomy(size))))) return;
       const options = optionsOf(params);
+      const { headWidth } = params;
+      if (headWidth !== null && report('headWidth', problemOf(() => variantConfig(size, sharing, { ...roomy(size), headWidth })))) return;
       if (params.recipe !== null && report('recipe', problemOf(() => recipeOf(params.recipe!)))) return;
       if (input !== null && params.recipe === null && report('input', problemOf(() => variantConfig(size, sharing, options)))) return;
       const needsTokens = tokens === null && problemOf(() => maskingOf(masking, 16, seed)) === null;
       if (report(needsTokens ? 'tokens' : 'masking', problemOf(() => maskingOf(masking, tokens, seed)))) return;
-      if (input !== null) report('masking', problemOf(() => maskedConfig(params)));
+      if (input === null) return;
+      const { resolution, context, vocabulary } = input;
+      const tooMany = tokens !== null && tokens > context && masking !== 'full';
+      if (tooMany && report('tokens', `a budget of ${tokens} tokens is more than the context of ${context}: make tokens smaller`)) return;
+      report('masking', problemOf(() => maskedConfig(params, { resolution, context, vocabulary: vocabulary === 'clip' ? 49408 : vocabulary })));
     })
     .superRefine(({ batch, accumulate, chunk }, context) => {
       const part = batch / accumulate;

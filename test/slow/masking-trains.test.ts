@@ -10,7 +10,7 @@ import { readableTokens } from '../study/nn/whole-model.ts';
 /** Names with numbers that fit eight tokens; those that change a reading join one. */
 const small = (name: string): string =>
   name === 'tuned' ? 'random+tuned' : name === 'stretched' ? 'truncate+tuned+stretched'
-  : name.replace('16-8', '2-3').replace('16-2', '2-2').replace(/-16$/, '-4').replace('8-3-1', '2-1-1');
+  : name.replace('16-8', '2-3').replace('16-2', '2-2').replace('-16-apart', '-8-apart').replace(/-16$/, '-4').replace('8-3-1', '2-1-1');
 
 describe('a model under each way of fitting captions into a budget', () => {
   let backend: Backend;

@@ -38,7 +38,7 @@ const imageWays = ['image-random', 'image-block', 'image-grid', 'image-resize'] 
 /** What may be written, for help and errors. */
 export const maskingNames: readonly string[] = [
   'full', ...textWays, 'causal', 'bidirectional', 'prefix-16', 'window-16', 'dilated-16-2', 'longformer-16', 'bigbird-8-3-1', 'strided-16-8',
-  'blocks-16', 'image-random-50', 'image-block-50', 'image-grid', 'image-resize', 'rotary', 'tuned', 'stretched',
+  'blocks-16', 'window-16-apart', 'image-random-50', 'image-block-50', 'image-grid', 'image-resize', 'rotary', 'tuned', 'stretched',
 ];
 
 /**
@@ -57,7 +57,7 @@ export function maskingOf(text: string, tokens: number | null, seed = 1): Maskin
     said.add(what);
   };
   for (const part of text.split('+')) {
-    const [, name = part, rest = ''] = /^([a-z]+(?:-[a-z]+)*|chars77)((?:-\d+(?:\.\d+)?)*)$/.exec(part) ?? [];
+    const [, name = part, rest = '', apart] = /^([a-z]+(?:-[a-z]+)*?|chars77)((?:-\d+(?:\.\d+)?)*)(-apart)?$/.exec(part) ?? [];
     const numbers = rest.split('-').filter((number) => number !== '').map(Number);
     if (part === 'full' || part === 'rotary' || part === 'tuned' || part === 'stretched') {
       once(part);
@@ -66,9 +66,9 @@ export function maskingOf(text: string, tokens: number | null, seed = 1): Maskin
       if (tokens === null) throw wrong(`masking: ${part} needs a budget`, 'set tokens, start and end included');
       if (!Number.isInteger(tokens) || tokens < 3) throw wrong(`a budget of ${tokens} tokens leaves none beside start and end`, 'set tokens to 3 or more');
       reading = textReading(part as (typeof textWays)[number], tokens);
-    } else if (Object.hasOwn(attentionWays, name) && numbers.length === (numbersOf[name] ?? 0)) {
+    } else if (Object.hasOwn(attentionWays, name) && numbers.length === (numbersOf[name] ?? 0) && (apart === undefined || numbers.length > 0)) {
       once('attention');
-      attention = name === 'causal' ? undefined : attentionWays[name]!(numbers, seed);
+      attention = name === 'causal' ? undefined : { ...attentionWays[name]!(numbers, seed), ...(apart === undefined ? {} : { global: false }) };
     } else if ((imageWays as readonly string[]).includes(name) && numbers.length <= (name === 'image-random' || name === 'image-block' ? 1 : 0)) {
       once('the image');
       const percent = numbers[0] ?? 50;

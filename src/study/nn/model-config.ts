@@ -93,6 +93,14 @@ function headsOf(width: number, headWidth: number): number {
   return heads;
 }
 
+/** Heads of the width that was asked for, which must divide; else of about the usual one. */
+function headsIn(name: string, width: number, asked: number | undefined, usual: number): number {
+  if (asked !== undefined && width % asked !== 0) {
+    throw new ModelConfigError(`heads of width ${asked} do not share the width ${width} of ${name}`, 'choose a headWidth that divides it');
+  }
+  return headsOf(width, asked ?? usual);
+}
+
 export interface SizeOptions {
   /** Replaces what a size gets by default; with a preset, every part given here must equal the preset's own. */
   readonly input?: Partial<ModelInput>;
@@ -123,7 +131,7 @@ export function modelConfig(name: string, options: SizeOptions = {}): ModelConfi
   }
   const [width, layers] = [Number(match[1]), Number(match[2])];
   const input = { ...defaultInput, ...options.input };
-  const heads = headsOf(width, options.headWidth ?? 32);
+  const heads = headsIn(name, width, options.headWidth, 32);
   return checked({
     name,
     image: { width, layers, heads, resolution: input.resolution, patch: input.patch },
@@ -170,11 +178,10 @@ function fromPreset(name: string, [imageWidth, textWidth, layers, headWidth, inp
       );
     }
   }
-  const size = options.headWidth ?? headWidth;
   return checked({
     name,
-    image: { width: imageWidth, layers, heads: headsOf(imageWidth, size), resolution: input.resolution, patch: input.patch },
-    text: { width: textWidth, layers, heads: headsOf(textWidth, size), context: input.context, vocabulary: input.vocabulary, ...textOf(options) },
+    image: { width: imageWidth, layers, heads: headsIn(name, imageWidth, options.headWidth, headWidth), resolution: input.resolution, patch: input.patch },
+    text: { width: textWidth, layers, heads: headsIn(name, textWidth, options.headWidth, headWidth), context: input.context, vocabulary: input.vocabulary, ...textOf(options) },
     embedding: textWidth,
     ...sharingOf(options),
   });
