@@ -10,7 +10,7 @@ export default defineConfig({
     // The tensors' tests once more in the slow suite: by then native TensorFlow is installed, which they skip without.
     include: fast ? ['test/**/*.test.{ts,tsx}'] : [`test/${suite}/**/*.test.ts`, ...(suite === 'slow' ? ['test/study/nn/*.test.ts'] : [])],
     exclude: fast ? slowSuites.map(name => `test/${name}/**`) : [],
-    globalSetup: suite === 'faults' ? ['test/faults/rig/print-counts.ts'] : [],
+    globalSetup: suite === 'faults' || suite === 'services' ? ['test/faults/rig/print-counts.ts'] : [],
     pool: 'forks',
     // Slow suites time whole programs and install things: one file at a time.
     maxWorkers: fast ? 2 : 1,

@@ -1,4 +1,5 @@
 /** From a host's settings to an agent that answers there; what is missing there is sent first. */
+import { statSync } from 'node:fs';
 import { arch, platform } from 'node:os';
 import { PipeError } from '../diagnostic.ts';
 import type { HostSettings } from '../hosts/model.ts';
@@ -38,8 +39,16 @@ if [ $n$a = yesyes ]; then exec "$node" "$folder/bin/$2/host-agent.js" serve "$f
 echo "pipe-need|$n|$a|$here|$folder|$node"
 `;
 
-/** Takes its input into a file that appears by rename. */
-const receiveScript = 'mkdir -p "$1" && cat > "$1/.$2.$$" && chmod "$3" "$1/.$2.$$" && mv -f "$1/.$2.$$" "$1/$2"';
+/**
+ * Takes its input into a file that appears by rename; its words: folder, name, mode, size. A connection that is cut looks
+ * like the end of the input, and a part of a file must not stay, whether for that or for want of room.
+ */
+const receiveScript = `
+part=$1/.$2.$$
+mkdir -p "$1" && cat > "$part" && [ "$(($(wc -c < "$part")))" -eq "$4" ] && chmod "$3" "$part" && mv -f "$part" "$1/$2" && exit 0
+rm -f "$part"
+exit 1
+`;
 
 /** A host that cannot be used, and trying again would not help. */
 export class HostUnusable extends PipeError {
@@ -77,7 +86,7 @@ async function sendNode(host: HostSettings, name: string, there: string, folder:
 }
 
 async function sendFile(host: HostSettings, path: string, folder: string, name: string, mode: string): Promise<void> {
-  const { code, stderr } = await runThere(host, receiveScript, [folder, name, mode], { input: path });
+  const { code, stderr } = await runThere(host, receiveScript, [folder, name, mode, String(statSync(path).size)], { input: path });
   if (code === 0) return;
   const why = lastLine(stderr) ?? `exit code ${code}`;
   if (/No space left|quota exceeded/i.test(stderr)) throw new HostUnusable(`the disk of ${host.name} is full: ${why}`, { exitCode: 3, code: 'disk-full', hint: `free some space in ${host.folder} there` });

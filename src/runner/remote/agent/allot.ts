@@ -1,14 +1,14 @@
 /** What running jobs hold of this host, whoever started them, and what is free for the next. */
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { linkSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { discoverMachine, ResourcePool } from '../../run/resources.ts';
 import type { Machine } from '../../run/resources.ts';
 import type { Grant } from '../../run/executor.ts';
-import { ownerState, thisProcess } from '../../run/owner.ts';
+import { ownerState, sameOwner, thisProcess } from '../../run/owner.ts';
 import type { Owner } from '../../run/owner.ts';
 import { errorCode } from '../../store/file-bytes.ts';
 import type { HostJob } from '../protocol.ts';
-import { jobNames, jobPaths, jobsFolder, readJob, readJson, writeWhole } from './job-folder.ts';
+import { createWhole, jobNames, jobPaths, jobsFolder, readJob, readJson, writeWhole } from './job-folder.ts';
 
 let machine: Promise<Machine> | null = null;
 
@@ -71,20 +71,27 @@ function holds(supervisor: string): boolean {
   return owner === null || ownerState(owner) !== 'dead';
 }
 
+/** Takes a dead process's lock away, and no other that somebody has made meanwhile. */
+function breakLock(lock: string, dead: Owner): void {
+  const aside = `${lock}-broken-${process.pid}`;
+  try {
+    renameSync(lock, aside);
+    const found = readJson<Owner>(aside);
+    if (found !== null && !sameOwner(found, dead)) linkSync(aside, lock);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'EEXIST') throw error;
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
+
 async function withLock<T>(folder: string, work: () => T): Promise<T> {
   const lock = join(jobsFolder(folder), '.lock');
   for (;;) {
-    try {
-      const descriptor = openSync(lock, 'wx', 0o600);
-      writeSync(descriptor, JSON.stringify(thisProcess()));
-      closeSync(descriptor);
-      break;
-    } catch (error) {
-      if (errorCode(error) !== 'EEXIST') throw error;
-      const holder = readJson<Owner>(lock);
-      if (holder !== null && ownerState(holder) === 'dead') rmSync(lock, { force: true });
-      await new Promise<void>(resolve => setTimeout(resolve, 5));
-    }
+    if (createWhole(lock, JSON.stringify(thisProcess()))) break;
+    const holder = readJson<Owner>(lock);
+    if (holder !== null && ownerState(holder) === 'dead') breakLock(lock, holder);
+    else await new Promise<void>(resolve => setTimeout(resolve, 5));
   }
   try {
     return work();

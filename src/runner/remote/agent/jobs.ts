@@ -1,12 +1,14 @@
 /** Jobs on this host, from the agent's side: started at most once each, looked at through their folders. */
 import { spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { ownerState, thisProcess } from '../../run/owner.ts';
 import { readProcess } from '../../run/process-table.ts';
 import { endTree } from '../../run/process-tree.ts';
+import { jobFiles } from '../../run/work-folder.ts';
 import { errorCode } from '../../store/file-bytes.ts';
 import { removeTree } from '../../store/read-only-tree.ts';
 import type { HostExit, HostJob, JobState, ListedJob } from '../protocol.ts';
@@ -251,8 +253,9 @@ export class Jobs {
     const paths = this.paths(name);
     if (readJob(paths)?.token !== token) return;
     writeFileSync(paths.released, '');
-    // What it wrote besides its outputs is of no use to anybody; a failed one's folder stays, to be entered and run by hand.
-    if (readExit(paths)?.outcome.ok === true) removeTree(paths.work);
+    if (readExit(paths)?.outcome.ok !== true) return; // to be entered and run by hand
+    // What it wrote besides its outputs is of no use to anybody but the events: another driver may be reading those still.
+    for (const name of readdirSync(paths.work)) if (join(paths.work, name) !== jobFiles(paths.work).events) removeTree(join(paths.work, name));
   }
 
   async list(): Promise<ListedJob[]> {

@@ -2,7 +2,7 @@
  * The process that watches over one job on the host: it runs the stage as the local executor does, and lives on when the
  * connection, the agent and the driver are gone. What it has to say it writes into the job's folder.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import type { Grant, Job, JobOutcome } from '../../run/executor.ts';
@@ -15,7 +15,7 @@ import { PipeError } from '../../diagnostic.ts';
 import type { HostExit, HostJob } from '../protocol.ts';
 import { artefactsOf } from './artefacts-of.ts';
 import { HostStore } from './host-store.ts';
-import { jobPaths, readExit, readJob, readJson, writeWhole } from './job-folder.ts';
+import { createWhole, jobPaths, readExit, readJob, readJson, writeWhole } from './job-folder.ts';
 import type { JobPaths, Supervisor } from './job-folder.ts';
 import { jobInputsHere } from './job-inputs-here.ts';
 import { unseal } from './sealed.ts';
@@ -129,7 +129,7 @@ async function run({ folder, programs, paths, job: asked, grant, secret }: Parts
   if (damaged.length > 0) {
     return ended({ ...outcome, ok: false, cause: 'damaged-input', message: `the input ${damaged.join(', ')} was changed on ${hostname()} while the stage ran: inputs are read only. It is sent again` }, null);
   }
-  if (!outcome.ok) return ended(outcome, null);
+  if (!outcome.ok) return ended(outcome.cause === 'exit' && isFull(folder) ? { ...outcome, cause: 'disk-full', message: `${outcome.message}, and the disk of ${hostname()} is full` } : outcome, null);
   const outputs: Record<string, Artefact> = {};
   const missing: string[] = [];
   for (const [name, path] of Object.entries(outputPaths(cell, paths.work))) {
@@ -151,18 +151,11 @@ async function run({ folder, programs, paths, job: asked, grant, secret }: Parts
 
 /** Whoever makes this file first runs the job; after a requeue the later start of the same Slurm job takes it over. */
 function takeLock(paths: JobPaths, me: Supervisor): boolean {
-  try {
-    const descriptor = openSync(paths.lock, 'wx', 0o600);
-    writeSync(descriptor, JSON.stringify(me));
-    closeSync(descriptor);
-    return true;
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error;
-    const holder = readJson<Supervisor>(paths.lock);
-    if (process.env.SLURM_JOB_ID === undefined || holder === null || holder.token !== me.token || holder.restart >= me.restart) return false;
-    writeWhole(paths.lock, JSON.stringify(me));
-    return true;
-  }
+  if (createWhole(paths.lock, JSON.stringify(me))) return true;
+  const holder = readJson<Supervisor>(paths.lock);
+  if (process.env.SLURM_JOB_ID === undefined || holder === null || holder.token !== me.token || holder.restart >= me.restart) return false;
+  writeWhole(paths.lock, JSON.stringify(me));
+  return true;
 }
 
 function tellEnd(paths: JobPaths, reserve: string, exit: HostExit): void {
@@ -178,6 +171,12 @@ function failedExit(job: HostJob, grant: Grant, error: unknown): HostExit {
     token: job.token, outputs: null, grant, node: hostname(), ranMs: 0,
     outcome: { ok: false, exitCode: null, signal: null, cause: full ? 'disk-full' : 'internal', message, cpuSeconds: null, peakMemoryBytes: null, gpu: null },
   };
+}
+
+/** A stage that could not write its output could not write why into its log either. */
+function isFull(folder: string): boolean {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize < reserveBytes;
 }
 
 /** A heart that cannot write stands still: then the disk is full, and the end will tell. */
