@@ -11,6 +11,8 @@ import { typedEmpty } from './typed-empty.mjs';
 import { bigOutputs } from './big-outputs.mjs';
 import { liveView } from './live-view.mjs';
 import { restoreShared } from './restore-shared.mjs';
+import { sshOverhead } from './ssh-overhead.mjs';
+import { sshUnchanged, sshUpload } from './ssh-blobs.mjs';
 
 /** @type {readonly import('../model.mjs').Case[]} */
 export const allCases = [
@@ -28,4 +30,7 @@ export const allCases = [
   bigOutputs,
   liveView,
   ...restoreShared,
+  sshOverhead,
+  sshUnchanged,
+  sshUpload,
 ];

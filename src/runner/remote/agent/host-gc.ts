@@ -44,7 +44,7 @@ export function collectHostGarbage(folder: string, program: string, request: Hos
   }
   kept.recent += candidates.filter(found => !remove.has(found)).length;
   const left = artefacts.filter(found => !remove.has(found));
-  const others = [...oldJobs(folder, old), ...oldCheckpoints(folder, old), ...oldPrograms(folder, program, old), ...leftovers(folder, now, left, remove)];
+  const others = [...oldJobs(folder, lastUsed => now - lastUsed >= request.unusedForMs), ...oldCheckpoints(folder, old), ...oldPrograms(folder, program, old), ...leftovers(folder, now, left, remove)];
   const bytesBefore = bytesOf(artefacts) + others.reduce((sum, { bytes }) => sum + bytes, 0);
   const plan: HostGcPlan = {
     remove: [...remove, ...others].map(({ kind, name, bytes, lastUsed }) => ({ kind, name, bytes, lastUsed })), kept, bytesBefore, bytesAfter: bytesOf(left),
@@ -88,13 +88,14 @@ function usedByJobs(folder: string): Set<string> {
   return used;
 }
 
-/** Ended, and a while ago; with a supervisor that lives nothing is old. */
+/** Ended, so nothing of it is on its way anywhere, and what it wrote may be what the disk is full of. */
 function oldJobs(folder: string, old: (lastUsed: number) => boolean): Found[] {
   return jobNames(folder).flatMap(name => {
     const paths = jobPaths(folder, name);
     const lastUsed = Math.max(...[paths.job, paths.exit, paths.released, paths.heartbeat].map(path => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0));
     const supervisor = readJson<Supervisor>(paths.supervisor);
-    if (!old(lastUsed) || (supervisor !== null && readExit(paths) === null && ownerState(supervisor) !== 'dead')) return [];
+    const over = readExit(paths) !== null ? existsSync(paths.released) : supervisor === null || ownerState(supervisor) === 'dead';
+    if (!old(lastUsed) || !over) return [];
     return [other('job', readJob(paths)?.cell.id ?? name, paths.folder, lastUsed)];
   });
 }
@@ -136,9 +137,11 @@ function leftovers(folder: string, now: number, left: readonly Found[], removed:
 
 function drop(folder: string, { digest, path }: Found): void {
   // The manifest first: from then on the artefact is not there.
-  rmSync(path, { recursive: digest === null && lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true, force: true });
   const tree = digest === null ? path : join(folder, 'store', 'artefacts', digest);
-  if (existsSync(tree)) removeTree(tree);
+  if (digest !== null) rmSync(path, { force: true });
+  const stat = lstatSync(tree, { throwIfNoEntry: false });
+  if (stat?.isDirectory() === true) removeTree(tree);
+  else if (stat !== undefined) rmSync(tree, { force: true });
 }
 
 /** Contents whose last artefact has just gone: nothing but the store's own name is left of them. */
