@@ -1,6 +1,6 @@
 /** `pipe init`: a project that runs as it is. Nothing that is there is written over. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { PipeError } from '../diagnostic.ts';
 import { suggestion } from '../pipeline/suggest.ts';
 import { shownPath } from '../ui/lines.ts';
@@ -15,12 +15,14 @@ export const initCommand: CommandModule = {
     program
       .command('init')
       .description('start a project from a template')
-      .argument('[template]', `${names.join(', ')}; study copies the shipped pipelines`, 'shell')
-      .argument('[folder]', 'where to put it', '.')
+      .argument('[template]', `${names.join(', ')} (default: shell); study copies the shipped pipelines`)
+      .argument('[folder]', 'where to put it (default: here)')
+      .option('--template <name>', 'the template, for those who would rather say it so')
       .option('--json', 'print JSON')
-      .action((template: string, folder: string, options: { json?: boolean }) => {
-        const files = filesOf(template, context.packageRoot);
+      .action((first: string | undefined, second: string | undefined, options: { json?: boolean; template?: string }) => {
+        const { template, folder } = templateAndFolder(first, second, options.template);
         const root = resolve(context.cwd, folder);
+        const files = withSchemaNamed(filesOf(template, context.packageRoot), root, context.packageRoot);
         const there = [...files.keys()].filter(name => existsSync(join(root, name)));
         if (there.length > 0) {
           throw new PipeError(`${there.join(', ')} ${there.length === 1 ? 'is' : 'are'} there already: nothing was written`, {
@@ -43,6 +45,31 @@ export const initCommand: CommandModule = {
       });
   },
 };
+
+/** `init TEMPLATE FOLDER`, or `init --template TEMPLATE FOLDER`. */
+function templateAndFolder(first: string | undefined, second: string | undefined, named: string | undefined): { readonly template: string; readonly folder: string } {
+  if (named === undefined) return { template: first ?? 'shell', folder: second ?? '.' };
+  if (second !== undefined) {
+    throw new PipeError(`there are two templates, ${first} and ${named}`, { exitCode: 2, code: 'usage', hint: `write \`pipe init ${named} ${second}\`` });
+  }
+  return { template: named, folder: first ?? '.' };
+}
+
+const modeline = /^# yaml-language-server: .*\n/;
+
+/**
+ * Pipelines with a first line that names the schema to editors, by its path in the project. A program that is installed
+ * elsewhere has no path that would hold on another machine: then there is no such line.
+ */
+export function withSchemaNamed(files: ReadonlyMap<string, string>, root: string, packageRoot: string): ReadonlyMap<string, string> {
+  const inside = relative(root, packageRoot);
+  const isInside = inside !== '' && !inside.startsWith('..') && !isAbsolute(inside);
+  return new Map(Array.from(files, ([name, text]) => {
+    if (!/\.ya?ml$/.test(name)) return [name, text];
+    const path = relative(dirname(join(root, name)), join(packageRoot, 'docs', 'pipeline.schema.json')).split(sep).join('/');
+    return [name, `${isInside ? `# yaml-language-server: $schema=${path}\n` : ''}${text.replace(modeline, '')}`];
+  }));
+}
 
 function filesOf(template: string, packageRoot: string): ReadonlyMap<string, string> {
   if (template === 'study') return shippedPipelines(join(packageRoot, 'pipelines'));
