@@ -18,12 +18,15 @@ export class PipeError extends Error {
   readonly exitCode: 1 | 2 | 3;
   readonly code: string;
   readonly hint: string | null;
+  /** Where in a file of code the mistake is; the message begins with it. */
+  readonly position: Position | null;
 
-  constructor(message: string, options: { exitCode: 1 | 2 | 3; code: string; hint?: string | null; cause?: unknown }) {
+  constructor(message: string, options: { exitCode: 1 | 2 | 3; code: string; hint?: string | null; position?: Position | null; cause?: unknown }) {
     super(message, { cause: options.cause });
     this.exitCode = options.exitCode;
     this.code = options.code;
     this.hint = options.hint ?? null;
+    this.position = options.position ?? null;
   }
 }
 

@@ -1,5 +1,6 @@
 /** All stages of all namespaces, with their modules, outputs and whether they are active. */
 import { posix } from 'node:path';
+import { PipeError } from '../diagnostic.ts';
 import type { JsonObject } from '../json.ts';
 import { compileExpression, placeOf } from './compile.ts';
 import type { Scope } from './compile.ts';
@@ -72,9 +73,12 @@ class ModuleInfos {
     }
     const info = await found;
     if (!(info instanceof Error)) return info;
+    const { message, hint, position } = info instanceof PipeError ? info : { message: info.message, hint: null, position: null };
+    const place = position === null ? '' : `${position.file}:${position.line}:${position.column}: `;
     this.#problems.add({
-      code: 'broken-stage', message: `the module of this stage cannot be loaded: ${info.message}`,
-      at: { kind: 'file', file: stage.file, pointer: `${stage.pointer}/uses` }, hint: `see ${file}`,
+      code: 'broken-stage', message: `the module of this stage cannot be loaded: ${message.startsWith(place) ? message.slice(place.length) : message}`,
+      at: { kind: 'file', file: stage.file, pointer: `${stage.pointer}/uses` }, hint: hint ?? `see ${file}`,
+      related: position === null ? [] : [{ message: 'it stands here', at: position }],
     });
     return null;
   }

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import type * as Esbuild from 'esbuild';
 import type * as Oxc from 'oxc-parser';
 import { PipeError } from '../diagnostic.ts';
+import type { Position } from '../pipeline/model.ts';
 import { sha256 } from '../store/file-bytes.ts';
 import type { Digest } from '../store/model.ts';
 
@@ -102,18 +103,21 @@ function assetsOf(code: string): string[] {
 function computedImport(file: string, source: string): PipeError {
   const { module } = oxc().parseSync(file, source);
   const found = module.dynamicImports.find(({ moduleRequest }) => literalText(source.slice(moduleRequest.start, moduleRequest.end).trim()) === null);
-  const place = found === undefined ? file : `${file}:${lineAndColumn(source, found.start)}`;
   const shown = found === undefined ? 'import(…)' : source.slice(found.start, found.end);
-  return new PipeError(`${place}: what \`${shown}\` imports is not known before it runs, so the stage's key cannot hold it`, {
-    exitCode: 2, code: 'computed-import',
+  const position = found === undefined ? null : positionAt(file, source, found.start, found.end);
+  return new PipeError(`${placeOf(file, position)}: what \`${shown}\` imports is not known before it runs, so the stage's key cannot hold it`, {
+    exitCode: 2, code: 'computed-import', position,
     hint: "write import('./the-module.ts') with the path as it is, for instance one for each case of a switch or in a table of functions",
   });
 }
 
-function lineAndColumn(source: string, offset: number): string {
-  const before = source.slice(0, offset);
-  return `${before.split('\n').length}:${offset - before.lastIndexOf('\n')}`;
+function positionAt(file: string, source: string, start: number, end: number): Position {
+  const before = source.slice(0, start);
+  const line = source.slice(start, end).split('\n', 1)[0]!;
+  return { file, line: before.split('\n').length, column: start - before.lastIndexOf('\n'), length: line.length };
 }
+
+const placeOf = (file: string, position: Position | null): string => (position === null ? file : `${file}:${position.line}:${position.column}`);
 
 function readSource(file: string): string {
   try {
@@ -129,6 +133,7 @@ function syntaxTrouble(file: string, error: unknown): unknown {
   if (!(error instanceof Error) || !('errors' in error) || !Array.isArray(error.errors)) return error;
   const [first] = error.errors as Esbuild.Message[];
   if (first === undefined) return error;
-  const at = first.location === null ? file : `${file}:${first.location.line}:${first.location.column + 1}`;
-  return new PipeError(`${at}: ${first.text}`, { exitCode: 2, code: 'module-syntax', cause: error });
+  const { location } = first;
+  const position = location === null ? null : { file, line: location.line, column: location.column + 1, length: Math.max(1, location.length) };
+  return new PipeError(`${placeOf(file, position)}: ${first.text}`, { exitCode: 2, code: 'module-syntax', position, cause: error });
 }

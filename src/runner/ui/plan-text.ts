@@ -54,7 +54,7 @@ export function planText(plan: Plan, options: PlanTextOptions): string {
     for (const { state, count } of counts) {
       const of = cells.filter(cell => cell.state === state);
       if (state !== 'fresh' && count <= listed) lines.push(...of.map(cell => row(state, idOf(cell), cellNote(cell, context, style))));
-      else lines.push(row(state, `${stage.name} ×${formatCount(count)}`, state === 'fresh' ? remoteNote(of, style) : commonNote(of, context, style)));
+      else lines.push(row(state, `${stage.name} ×${formatCount(count)}`, groupNote(of, context, style)));
     }
   }
   for (const stage of graph.inactive) lines.push(style.dim(`– ${padEnd(stage.name, columns)} inactive (when: ${stage.when})`));
@@ -73,9 +73,22 @@ function cellNote(cell: PlannedCell, context: ReasonContext, style: Style): stri
   if (accepted !== null) parts.push(style.warn(`accepted: ${accepted}`));
   if (cell.sameAs !== null) parts.push(`same as ${context.graph.cells[cell.sameAs]?.id ?? ''}`);
   else if (cell.state !== 'fresh') parts.push(reasonsNote(cell, context));
-  if (!cell.cacheable.ok) parts.push(style.warn(`not cached: ${cell.cacheable.why}`));
+  parts.push(cacheNote(cell, context, style));
   if (cell.state === 'run' && cell.estimateMs !== null) parts.push(style.dim(`about ${formatEstimate(cell.estimateMs)}`));
   return parts.filter(part => part !== '').join(' · ');
+}
+
+/** Of cells of one stage in one state. */
+function groupNote(cells: readonly PlannedCell[], context: ReasonContext, style: Style): string {
+  const [first] = cells;
+  const note = first?.state === 'fresh' ? remoteNote(cells, style) : commonNote(cells, context, style);
+  return [note, first === undefined ? '' : cacheNote(first, context, style)].filter(part => part !== '').join(' · ');
+}
+
+/** What keeps a stage's results from being reused, here or by others. */
+function cacheNote(cell: PlannedCell, { graph }: ReasonContext, style: Style): string {
+  if (!cell.cacheable.ok) return style.warn(`not cached: ${cell.cacheable.why}`);
+  return graph.cells[cell.cell]!.settings.shared ? '' : style.dim('not shared: `cache: false`');
 }
 
 function remoteNote(cells: readonly PlannedCell[], style: Style): string {

@@ -108,7 +108,40 @@ describe('usage', () => {
   });
 });
 
+test('the line of a stage says what keeps its results from being reused', () => {
+  const stage = (more: string): string => `\n    run: "true"\n    matrix: { axes: { a: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] } }\n${more}`;
+  const kept = makeProject({ 'pipe.yaml': `pipeline: kept\nstages:\n  many:${stage('    always: true\n')}  here:${stage('    cache: false\n')}  one:\n    run: echo 1\n    cache: false\n` });
+  try {
+    expect(kept.pipe(['run', 'here', 'one']).code).toBe(0);
+    const { stdout } = kept.pipe(['status']);
+    expect(stdout).toMatch(/many ×12 .* not cached: `always: true`: it is never reused$/m);
+    expect(stdout).toMatch(/here ×12 +fresh +not shared: `cache: false`$/m);
+    expect(stdout).toMatch(/one +fresh +[0-9a-f]{6} · not shared: `cache: false`$/m);
+  } finally {
+    kept.remove();
+  }
+});
+
 describe('a pipeline with mistakes', () => {
+  test.each([
+    ['a computed import', 'export const load = async (name: string) => await import(name);', /lib\/words\.ts:1:51: it stands here\n1 \| .*\n {2}\| {51}~{12}\nhint: write import\('\.\/the-module\.ts'\)/],
+    ['a syntax error', 'export const load = (;', /lib\/words\.ts:1:22: it stands here\n1 \| .*\n {2}\| {22}~\n/],
+  ])('%s in what a stage imports is shown in its own file, with the stage that reaches it', (_what, code, expected) => {
+    const bad = makeProject({
+      'pipe.yaml': 'pipeline: bad\nstages:\n  count:\n    uses: count\n',
+      'stages/count.ts': "import { load } from '../lib/words.ts';\nexport const stage = load;\n",
+      'lib/words.ts': `${code}\n`,
+    });
+    try {
+      const { code: exit, stderr } = bad.pipe(['status']);
+      expect(exit).toBe(2);
+      expect(stderr).toMatch(/^pipe\.yaml:4:11: error\[broken-stage\]/);
+      expect(stderr).toMatch(expected);
+    } finally {
+      bad.remove();
+    }
+  });
+
   test('shows each with its place and a hint, in text and in JSON', () => {
     const bad = makeProject({ 'pipe.yaml': 'pipeline: bad\nstages:\n  a:\n    rnu: echo\n  b:\n    run: cat ${in.x}\n    in: { x: c.out }\n' });
     try {
