@@ -1,11 +1,12 @@
 /**
  * Globs of the project's inputs: `*` and `?` within a name, `**` over folders, `{a,b}`, `[a-z]`. Names that begin with a
  * dot match only a pattern that begins with one, and `**` goes neither into such folders nor into node_modules.
+ * What matches is handed on as text, to commands too: a name that is not UTF-8 cannot be, and is an error where it matches.
  */
-import { readdirSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { PipeError } from '../diagnostic.ts';
-import { errorCode, fileTrouble, bytePath } from '../store/file-bytes.ts';
+import { bytePath, errorCode, fileTrouble, shownPath } from '../store/file-bytes.ts';
 
 /** Files that match, relative to `root` with `/`, sorted by bytes. `pattern` may be absolute: then so are they. */
 export function findFiles(root: string, pattern: string): string[] {
@@ -25,8 +26,8 @@ function walk(folder: string, prefix: string, parts: readonly string[], found: S
     walk(folder, prefix, rest, found);
     for (const { name, folder: isFolder, link } of list(folder)) {
       // A link to a folder is not followed here: it might be a ring.
-      if (isFolder && !link && !name.startsWith('.') && name !== 'node_modules') walk(join(folder, name), `${prefix}${name}/`, parts, found);
-      else if (rest.length === 0 && !isFolder && !name.startsWith('.')) found.add(prefix + name);
+      if (isFolder && !link && !name.startsWith('.') && name !== 'node_modules') walk(join(folder, asText(folder, name)), `${prefix}${name}/`, parts, found);
+      else if (rest.length === 0 && !isFolder && !name.startsWith('.')) found.add(prefix + asText(folder, name));
     }
     return;
   }
@@ -40,9 +41,18 @@ function walk(folder: string, prefix: string, parts: readonly string[], found: S
   const matches = nameMatcher(part);
   for (const { name, folder: isFolder } of list(folder)) {
     if (!matches(name)) continue;
-    if (rest.length > 0 && isFolder) walk(join(folder, name), `${prefix}${name}/`, rest, found);
-    else if (rest.length === 0 && !isFolder) found.add(prefix + name);
+    if (rest.length > 0 && isFolder) walk(join(folder, asText(folder, name)), `${prefix}${name}/`, rest, found);
+    else if (rest.length === 0 && !isFolder) found.add(prefix + asText(folder, name));
   }
+}
+
+/** The name, unless it stands for one that is not UTF-8, whose odd bytes were read as U+FFFD. */
+function asText(folder: string, name: string): string {
+  if (!name.includes('\ufffd') || lstatSync(join(folder, name), { throwIfNoEntry: false }) !== undefined) return name;
+  const bytes = readdirSync(folder, 'latin1').find(other => Buffer.from(other, 'latin1').toString('utf8') === name) ?? name;
+  throw new PipeError(`${join(folder, shownPath(bytes))} has a name that is not UTF-8, and a glob matches it`, {
+    exitCode: 2, code: 'name-not-utf8', hint: 'rename it, or name the folder in place of the glob: in a folder all names are kept as they are',
+  });
 }
 
 interface Listed {
@@ -57,12 +67,21 @@ function list(folder: string): Listed[] {
     return readdirSync(folder, { withFileTypes: true }).map(entry => ({
       name: entry.name,
       link: entry.isSymbolicLink(),
-      folder: entry.isDirectory() || (entry.isSymbolicLink() && statSync(join(folder, entry.name), { throwIfNoEntry: false })?.isDirectory() === true),
+      folder: entry.isDirectory() || (entry.isSymbolicLink() && leadsToFolder(join(folder, entry.name))),
     }));
   } catch (error) {
     const code = errorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
     throw fileTrouble(bytePath(folder), error);
+  }
+}
+
+/** A link that leads nowhere is none: as a file it is refused later, by its name. */
+function leadsToFolder(link: string): boolean {
+  try {
+    return statSync(link).isDirectory();
+  } catch {
+    return false;
   }
 }
 
