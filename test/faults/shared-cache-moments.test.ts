@@ -1,15 +1,14 @@
 /** A shared cache that begins to fail at any moment of a run that reads and pushes: the run ends right, whatever it was doing. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { faultTable } from '../rig/fault-table.ts';
 import { startHttpCache } from '../rig/http-cache-server.ts';
 import type { Fault, HttpCacheServer } from '../rig/http-cache-server.ts';
 import type { TestProject } from '../rig/pipe.ts';
 import { clockOff, Sharing } from '../rig/sharing.ts';
+import { tellOf } from './rig/tally.ts';
 
 let server: HttpCacheServer;
 let sharing: Sharing;
-const table = faultTable('A shared cache that fails from some request of a run on');
 
 beforeEach(async () => {
   server = await startHttpCache();
@@ -34,7 +33,7 @@ test.each(Object.keys(faults))('%s', async name => {
   await sharing.run(first);
   const before = new Map(server.stored);
   for (const moment of moments) {
-    await table.attempt(name, async () => {
+    await tellOf(`shared cache: ${name}, from some request of a run on`, 'the run ended right, and said so', async () => {
       let requests = 0;
       server.fault = () => (++requests >= moment ? faults[name]! : null);
       // Reads an output, makes another, and pushes that.
@@ -56,7 +55,7 @@ test.each(Object.keys(faults))('%s', async name => {
 
 test('a run whose clock is an hour off, before or after', async () => {
   for (const hours of [-1, 1]) {
-    await table.attempt('clock off by an hour', async () => {
+    await tellOf('shared cache: a clock that is an hour off', 'results are pushed and taken', async () => {
       server.stored.clear();
       const env = clockOff(hours);
       const first = sharing.project(settings());

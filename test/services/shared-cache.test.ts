@@ -3,12 +3,10 @@ import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileS
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, afterEach, expect, it } from 'vitest';
-import { faultTable } from '../rig/fault-table.ts';
+import { tellOf } from '../faults/rig/tally.ts';
 import { clockOff, holdsText, Sharing } from '../rig/sharing.ts';
 import { describeWith, startDaemon } from './rig/daemon.ts';
 import type { Daemon } from './rig/daemon.ts';
-
-const table = faultTable('Shared caches on real servers');
 
 interface Kind {
   readonly daemon: string;
@@ -93,7 +91,7 @@ for (const kind of kinds) {
       let cut = 0;
       for (let time = 0; time < 10; time++) {
         for (const file of [...files('ac'), ...files('cas')]) rmSync(file, { force: true, recursive: true });
-        await table.attempt(`${kind.name}: killed while results are pushed`, async () => {
+        await tellOf(`shared cache, ${kind.name}: killed while results are pushed`, 'no record without its blobs', async () => {
           const pushing = sharing.call(first, ['cache', 'push']);
           // Any moment will do, and a different one each time.
           await wait(300 + time * 70);
@@ -112,7 +110,7 @@ for (const kind of kinds) {
 
     it('takes nothing that was altered or cut off on the server', async () => {
       for (const damage of ['altered', 'cut off'] as const) {
-        await table.attempt(`${kind.name}: blobs ${damage} on the server`, async () => {
+        await tellOf(`shared cache, ${kind.name}: blobs ${damage} on the server`, 'made again, none taken', async () => {
           const before = { ac: files('ac'), cas: files('cas') };
           const tag = damage.replace(' ', '-');
           const first = sharing.project(settings('write: true\n'), text => text.replace('tag: one', `tag: ${tag}`));
@@ -134,7 +132,7 @@ for (const kind of kinds) {
     });
 
     it('does not believe a record in the right shape that somebody unknown has signed', async () => {
-      await table.attempt(`${kind.name}: records of an unknown signer`, async () => {
+      await tellOf(`shared cache, ${kind.name}: records of an unknown signer`, 'not believed', async () => {
         const other = sharing.otherHome();
         const stranger = sharing.project(settings('write: true\n'));
         await sharing.key(stranger, other);
@@ -151,7 +149,7 @@ for (const kind of kinds) {
 
     it('lets two push the same at once, five times', async () => {
       for (let time = 0; time < 5; time++) {
-        await table.attempt(`${kind.name}: two push the same at once`, async () => {
+        await tellOf(`shared cache, ${kind.name}: two push the same at once`, 'one whole set of records', async () => {
           const change = (text: string): string => text.replace('tag: one', `tag: race-${time}`).replace('/dev/urandom', '/dev/zero');
           const [first, second] = [sharing.project(settings('write: true\n'), change), sharing.project(settings('write: true\n'), change)];
           await sharing.key(first);
@@ -165,7 +163,7 @@ for (const kind of kinds) {
 
     it('takes no notice of a clock that is an hour off', async () => {
       for (const hours of [-1, 1]) {
-        await table.attempt(`${kind.name}: clock off by an hour`, async () => {
+        await tellOf(`shared cache, ${kind.name}: clock off by an hour`, 'results are pushed and taken', async () => {
           const change = (text: string): string => text.replace('tag: one', `tag: clock${hours}`);
           const first = sharing.project(settings('write: true\n'), change);
           await sharing.key(first);

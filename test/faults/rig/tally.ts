@@ -18,3 +18,9 @@ export function tell(tried: string, came: string, times = 1): void {
   if (row) row.times += times;
   else rows.push({ tried, came, times });
 }
+
+/** The same of one try: what `work` throws is no count. */
+export async function tellOf(tried: string, came: string, work: () => Promise<void>): Promise<void> {
+  await work();
+  tell(tried, came);
+}

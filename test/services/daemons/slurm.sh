@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Slurm on one node with two made-up GPUs, as root and without systemd; its configuration is FOLDER/slurm.conf:
-# slurm.sh present | install | start FOLDER CONTROLLER_PORT NODE_PORT | stop FOLDER | restart-controller FOLDER
+# slurm.sh present | install | start FOLDER CONTROLLER_PORT NODE_PORT | stop FOLDER | stop-controller FOLDER | restart-controller FOLDER
 set -euo pipefail
 alive() { case "$(ps -o stat= -p "$1" 2>/dev/null)" in '' | Z*) return 1 ;; esac; }
 
@@ -86,6 +86,9 @@ C
   slurmd -c -f "$folder/slurm.conf" -N "$host"
   ready "$folder"
   ;;
+stop-controller)
+  end "$2/slurmctld.pid"
+  ;;
 restart-controller)
   export SLURM_CONF=$2/slurm.conf
   end "$2/slurmctld.pid"
@@ -100,5 +103,5 @@ stop)
   end "$2/slurmctld.pid"
   end "$2/munge/pid"
   ;;
-*) echo "usage: $0 present | install | start FOLDER CONTROLLER_PORT NODE_PORT | stop FOLDER | restart-controller FOLDER" >&2; exit 2 ;;
+*) echo "usage: $0 present | install | start FOLDER CONTROLLER_PORT NODE_PORT | stop FOLDER | stop-controller FOLDER | restart-controller FOLDER" >&2; exit 2 ;;
 esac

@@ -15,7 +15,7 @@ import type { HostExit, HostJob, JobState, ListedJob } from '../protocol.ts';
 import { allot } from './allot.ts';
 import { claimName, jobNames, jobPaths, readExit, readJob, readJson, retire, writeWhole } from './job-folder.ts';
 import type { JobPaths, SlurmRecord, Supervisor } from './job-folder.ts';
-import { endOf, Slurm } from './slurm.ts';
+import { endOf, isGoingOn, Slurm } from './slurm.ts';
 import type { SupervisorOrder } from './supervise.ts';
 
 const retryMs = 200;
@@ -34,6 +34,8 @@ export class Jobs {
   /** Supervisors that this agent started: their end is heard of at once. */
   readonly #children = new Set<string>();
   readonly #lost = new Map<string, Extract<JobState, { state: 'lost' }>>();
+  /** When jobs in Slurm were first seen to have ended by a signal. */
+  readonly #askedToEnd = new Map<string, number>();
   /** Called when something may have changed. */
   onChange: () => void = () => undefined;
 
@@ -67,10 +69,15 @@ export class Jobs {
       }
       const state = await this.state(job.name);
       const fetched = existsSync(paths.released);
-      const usable = state !== null && (state.state === 'running' || (state.state === 'ended' && state.exit.outcome.ok && !anew && !fetched));
+      if (state === null && !fetched) {
+        // How it ended will be known soon, and a failure is not to be taken for this attempt's.
+        await new Promise<void>(resolve => setTimeout(resolve, retryMs));
+        continue;
+      }
+      const usable = state?.state === 'running' || (state?.state === 'ended' && state.exit.outcome.ok && !anew && !fetched);
       // One that waits for an agent that is gone would wait for ever; with Slurm it waits there.
       const waits = state?.state === 'waiting' && (existsSync(paths.slurm) || this.#starting.has(job.name));
-      if (usable || waits || state === null) return { attached: true, token: there.token };
+      if (usable || waits) return { attached: true, token: there.token };
       retire(this.#folder, job.name);
     }
   }
@@ -175,15 +182,17 @@ export class Jobs {
     const paths = this.paths(name);
     const record = readJson<SlurmRecord>(paths.slurm);
     const exit = readExit(paths);
-    if (exit !== null && (record === null || !(await this.#isRequeued(record, exit)))) {
-      return { state: 'ended', exit: record === null ? exit : this.#withSlurmsReason(record, exit) };
+    if (exit === null) this.#askedToEnd.delete(name);
+    else {
+      const ended = record === null ? exit : await this.#endInSlurm(name, record, exit);
+      if (ended !== null) return { state: 'ended', exit: ended };
     }
     const supervisor = readJson<Supervisor>(paths.supervisor);
     const running = supervisor === null ? null : ({ state: 'running', node: supervisor.host, grant: supervisor.grant } as const);
     if (record !== null) {
       if (record.id === null) return { state: 'waiting', why: 'it is being submitted' };
       await this.#slurm.refresh();
-      const judged = this.#slurm.judge(name, record.id, running);
+      const judged = this.#slurm.judge(record.id, running);
       return judged?.state === 'lost' ? (readExit(paths) === null ? judged : null) : judged;
     }
     if (running === null || supervisor === null) return { state: 'waiting', why: this.#starting.get(name) ?? 'nobody is starting it' };
@@ -207,18 +216,16 @@ export class Jobs {
     return lost;
   }
 
-  /** Slurm asked it to end and will run it again. */
-  async #isRequeued(record: SlurmRecord, exit: HostExit): Promise<boolean> {
-    if (record.id === null || exit.outcome.cause !== 'preempted') return false;
-    await this.#slurm.refresh();
-    const view = this.#slurm.view(record.id);
-    return view !== null && (view.state === 'PENDING' || view.state.startsWith('REQUEUE') || view.state === 'CONFIGURING');
-  }
-
-  /** The supervisor only saw a signal; Slurm knows what it was for. */
-  #withSlurmsReason(record: SlurmRecord, exit: HostExit): HostExit {
+  /**
+   * The supervisor only saw a signal; Slurm knows what it was for: an end, which it names, or a requeue, after which the job
+   * runs again. Null while Slurm has not said.
+   */
+  async #endInSlurm(name: string, record: SlurmRecord, exit: HostExit): Promise<HostExit | null> {
     if (record.id === null || exit.outcome.cause !== 'preempted') return exit;
-    const view = this.#slurm.view(record.id);
+    let since = this.#askedToEnd.get(name);
+    if (since === undefined) this.#askedToEnd.set(name, (since = performance.now()));
+    const view = await this.#slurm.viewAfter(record.id, since);
+    if (view === undefined || (view !== null && isGoingOn(view.state))) return null;
     const known = view === null ? null : endOf(record.id, view);
     return known === null ? exit : { ...exit, outcome: { ...exit.outcome, ...known } };
   }
@@ -233,9 +240,11 @@ export class Jobs {
     const record = readJson<SlurmRecord>(paths.slurm);
     const supervisor = readJson<Supervisor>(paths.supervisor);
     if (record !== null) {
-      if (supervisor === null && record.id !== null) {
+      // Not begun, or requeued and not begun again.
+      const waits = (): boolean => readJson(paths.supervisor) === null || readExit(paths)?.outcome.cause === 'preempted';
+      if (waits() && record.id !== null) {
         await this.#slurm.cancel([record.id]);
-        if (readJson(paths.supervisor) === null) this.#endUnstarted(job, new Cancelled());
+        if (waits()) this.#endUnstarted(job, new Cancelled());
       }
     } else if (supervisor !== null && ownerState(supervisor) === 'alive') {
       try {

@@ -31,6 +31,8 @@ export class Slurm {
   readonly #waiting = new Map<string, { readonly jobs: HostJob[]; readonly done: ((error: Error | null) => void)[] }>();
   #views = new Map<string, SlurmView>();
   #askedAt = 0;
+  /** When the query began that has given the views. */
+  #viewsAt = -Infinity;
   #asking: Promise<void> | null = null;
   /** Why the last query failed, while it fails. */
   trouble: string | null = null;
@@ -119,7 +121,8 @@ export class Slurm {
   }
 
   async #query(): Promise<void> {
-    this.#askedAt = performance.now();
+    const began = performance.now();
+    this.#askedAt = began;
     try {
       const { stdout } = await run('squeue', ['-h', '-r', '-t', 'all', '-u', userInfo().username, '-o', '%i|%T|%r|%N|%j'], { maxBuffer: 1 << 28 });
       const views = new Map<string, SlurmView>();
@@ -128,6 +131,7 @@ export class Slurm {
         if (id !== undefined && state !== undefined && name?.startsWith('pipe-') === true) views.set(id, { state, reason: reason ?? '', node: node ?? '' });
       }
       this.#views = views;
+      this.#viewsAt = began;
       this.trouble = null;
     } catch (error) {
       // The controller is being restarted, most likely: jobs go on, and so does the asking.
@@ -140,25 +144,34 @@ export class Slurm {
     return this.#views.get(id) ?? null;
   }
 
+  /** How it stands by a query that began after `moment`, null when Slurm knows no such job; undefined while there is none. */
+  async viewAfter(id: string, moment: number): Promise<SlurmView | null | undefined> {
+    await this.refresh();
+    return this.#viewsAt < moment ? undefined : this.view(id);
+  }
+
   /** Of a job without an exit file. Null: nothing can be said yet. */
-  judge(name: string, id: string, running: Extract<JobState, { state: 'running' }> | null): JobState | null {
+  judge(id: string, running: Extract<JobState, { state: 'running' }> | null): JobState | null {
     const view = this.view(id);
     const still = this.trouble !== null || (view !== null && isGoingOn(view.state));
     if (still) {
-      this.#overSince.delete(name);
+      this.#overSince.delete(id);
       if (running !== null && (view === null || isRunning(view.state))) return running;
       return { state: 'waiting', why: this.trouble !== null ? `Slurm does not answer: ${this.trouble}` : `Slurm job ${id}: ${view!.state.toLowerCase()}${view!.reason === 'None' || view!.reason === '' ? '' : ` (${view!.reason})`}` };
     }
     const now = performance.now();
-    const since = this.#overSince.get(name);
+    const since = this.#overSince.get(id);
     if (since === undefined) {
-      this.#overSince.set(name, now);
+      this.#overSince.set(id, now);
       return null;
     }
     const known = view === null ? null : endOf(id, view);
     // What says by itself how it ended needs no more waiting than one look at the files.
     if (now - since < (known === null ? patienceMs : 1500)) return null;
-    return { state: 'lost', ...(known ?? { cause: 'internal', message: `Slurm job ${id} is gone and has left no exit file` }) };
+    if (known !== null) return { state: 'lost', ...known };
+    // Of a task of an array that is cancelled before it begins Slurm keeps nothing.
+    if (view === null && running === null) return { state: 'lost', cause: 'cancelled', message: `Slurm job ${id} is no longer in the queue and had not begun: it was cancelled by somebody else` };
+    return { state: 'lost', cause: 'internal', message: `Slurm job ${id} is gone and has left no exit file` };
   }
 }
 
