@@ -62,7 +62,7 @@ async function execute(job: Job, control: JobControl, options: Local): Promise<J
   const redact = redactor(secrets);
   const typed = job.cell.action.kind === 'module';
   const files = jobFiles(job.folder);
-  const kills = outOfMemoryKills();
+  const kills = killsLately();
   const started = performance.now();
   const request: LaunchRequest = {
     argv, cwd: files.files, log: job.log, script: { path: files.script, text: runScript(job, argv, environment) }, lifeline: typed,
@@ -117,7 +117,8 @@ async function execute(job: Job, control: JobControl, options: Local): Promise<J
   undo();
   await output;
   await events.close();
-  const kernelKills = outOfMemoryKills();
+  // Asking is a tenth of a millisecond: only where something has gone wrong.
+  const kernelKills = exitCode === 0 ? null : outOfMemoryKills();
   const named = lost !== undefined ? lostEnd(lost) : nameEnd({
     exitCode, signal, stopped: stopper.stopped, timeoutMs: job.timeoutMs,
     outOfMemoryKill: kills !== null && kernelKills !== null && kernelKills > kills,
@@ -137,6 +138,15 @@ async function execute(job: Job, control: JobControl, options: Local): Promise<J
 function moreOf(own: number | null, measured: number | null): number | null {
   if (own === null || measured === null) return own ?? measured;
   return measured > own + 0.02 ? measured : own;
+}
+
+let lately: { readonly at: number; readonly kills: number | null } | null = null;
+
+/** As of a second ago at most. */
+function killsLately(): number | null {
+  const now = performance.now();
+  if (lately === null || now - lately.at > 1000) lately = { at: now, kills: outOfMemoryKills() };
+  return lately.kills;
 }
 
 function argvOf(job: Job, options: LocalExecutorOptions): string[] {
