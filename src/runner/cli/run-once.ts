@@ -94,10 +94,11 @@ export async function runUntilStopped(session: Session, options: Choices, contex
       ...(extras.verify === undefined ? {} : { verify: extras.verify }),
       ...(extras.refused === undefined ? {} : { refused: extras.refused }),
     });
-    const page = extras.verify !== undefined ? null : await pageOf(session, summary.ran + summary.failed + summary.tainted > 0, emit, context);
+    const now = planNow(session, context);
+    const page = extras.verify !== undefined ? null : await pageOf(session, now, summary.ran + summary.failed + summary.tainted > 0, emit, context);
     renderer.handle({ event: 'run.finished', ...summary, report: page });
     await renderer.close();
-    if (!options.json && extras.verify === undefined) await printEnd(session, { ran: summary.ran > 0, page, ok: summary.exitCode === 0 }, context);
+    if (!options.json && extras.verify === undefined) await printEnd(session, now, { ran: summary.ran > 0, page, ok: summary.exitCode === 0 }, context);
     return summary.exitCode;
   } finally {
     await places.close();
@@ -106,12 +107,12 @@ export async function runUntilStopped(session: Session, options: Choices, contex
 }
 
 /** Written when anything ran, or when it is not there. What was computed stands even if the page cannot be written. */
-async function pageOf(session: Session, changed: boolean, emit: (event: RunEvent) => void, context: Facts): Promise<string | null> {
+async function pageOf(session: Session, now: () => Plan, changed: boolean, emit: (event: RunEvent) => void, context: Facts): Promise<string | null> {
   const page = pagePath(session.cache, session.graph.pipeline);
   if (!changed && existsSync(page)) return page;
   try {
     const { writePage } = await import('../report/write-page.ts');
-    writePage(page, planNow(session, context), session.store, { madeAt: Date.now(), program: `pipe ${context.version}` });
+    writePage(page, now(), session.store, { madeAt: Date.now(), program: `pipe ${context.version}` });
     return page;
   } catch (error) {
     if (!(error instanceof PipeError)) throw error;
@@ -120,16 +121,16 @@ async function pageOf(session: Session, changed: boolean, emit: (event: RunEvent
   }
 }
 
-/** How things stand now, for all cells. */
-function planNow(session: Session, context: Facts): Plan {
-  const { graph, store, platform } = session;
-  return makePlan({ graph, store, targets: null, force: 'none', platform, packageRoot: context.packageRoot, environment: context.env });
+/** How things stand at the end, for all cells: looked at once, and only if somebody asks. */
+function planNow({ graph, store, platform }: Session, context: Facts): () => Plan {
+  let plan: Plan | null = null;
+  return () => (plan ??= makePlan({ graph, store, targets: null, force: 'none', platform, packageRoot: context.packageRoot, environment: context.env }));
 }
 
-async function printEnd(session: Session, end: { readonly ran: boolean; readonly page: string | null; readonly ok: boolean }, context: Facts): Promise<void> {
+async function printEnd(session: Session, now: () => Plan, end: { readonly ran: boolean; readonly page: string | null; readonly ok: boolean }, context: Facts): Promise<void> {
   if (end.ran && end.ok) {
     const { resultsText } = await import('./results-text.ts');
-    const text = resultsText(planNow(session, context), session.store, context);
+    const text = resultsText(now(), session.store, context);
     if (text !== '') context.stdout.write(`\n${text}\n`);
   }
   if (end.page !== null) context.stdout.write(`report: ${shownPath(end.page, context.cwd)}\n`);

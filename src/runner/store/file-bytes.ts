@@ -42,8 +42,11 @@ export function sha256(data: string | Uint8Array): Digest {
 const chunkSize = 1 << 20;
 const chunk = Buffer.allocUnsafe(chunkSize);
 
-/** SHA-256 of a file's bytes, 32 raw bytes. Errors name the path. */
-export function hashFile(bytes: string): Buffer {
+/**
+ * SHA-256 of a file's bytes, 32 raw bytes. Errors name the path. `size`, where its stat says so, spares the read that
+ * finds the end of a small file.
+ */
+export function hashFile(bytes: string, size?: bigint): Buffer {
   let descriptor: number;
   try {
     descriptor = openSync(fsPath(bytes), 'r');
@@ -53,6 +56,7 @@ export function hashFile(bytes: string): Buffer {
   try {
     let count = readSync(descriptor, chunk, 0, chunkSize, null);
     if (count < chunkSize) {
+      if (size === BigInt(count)) return hash('sha256', chunk.subarray(0, count), 'buffer');
       // A short read is nearly always the end; a second read that finds nothing proves it.
       const more = readSync(descriptor, chunk, count, chunkSize - count, null);
       if (more === 0) return hash('sha256', chunk.subarray(0, count), 'buffer');

@@ -10,7 +10,7 @@ export class FolderScan {
   readonly #known: KnownFolder;
   readonly #row: StatRow | null;
   readonly #names: readonly string[];
-  readonly #hash: (name: string) => Buffer;
+  readonly #hash: (name: string, size: bigint) => Buffer;
   readonly #now: () => bigint;
   #builder: StatRowBuilder | null = null;
   /** Where in the row the files were that are as they were. */
@@ -20,7 +20,7 @@ export class FolderScan {
   #proof: FolderProof | null = null;
   #stale = true;
 
-  constructor(known: KnownFolder, names: readonly string[], hash: (name: string) => Buffer, now: () => bigint) {
+  constructor(known: KnownFolder, names: readonly string[], hash: (name: string, size: bigint) => Buffer, now: () => bigint) {
     this.#known = known;
     this.#row = known.row;
     this.#names = names;
@@ -41,7 +41,7 @@ export class FolderScan {
     }
     this.#builder ??= this.#begun();
     const checkedAt = this.#now();
-    const digest = this.#hash(name);
+    const digest = this.#hash(name, stat.size);
     this.#builder.add(name, stat, checkedAt, digest);
     return digest;
   }

@@ -93,7 +93,7 @@ export class StatCache {
         return known;
       },
       open: (folder, names) => {
-        const scan = new FolderScan(this.#table.get(folder), names, file => this.#hash(`${folder}/${file}`), () => this.#now());
+        const scan = new FolderScan(this.#table.get(folder), names, (file, size) => this.#hash(`${folder}/${file}`, size), () => this.#now());
         scans.set(folder, scan);
         return (name, stat) => scan.digestOf(name, stat);
       },
@@ -140,7 +140,7 @@ export class StatCache {
     added.next = place + 1;
     if (row !== null && place >= 0 && row.trusts(place, stat)) return row.digest(place);
     const checkedAt = this.#now();
-    const digest = this.#hash(`${path}/${name}`);
+    const digest = this.#hash(`${path}/${name}`, stat.size);
     added.files.set(name, { stat, checkedAt, digest });
     return digest;
   }
@@ -163,9 +163,9 @@ export class StatCache {
     if (added !== undefined && added.files.size > 0) this.#table.set(folder, merged(this.#table.get(folder).row, added), null);
   }
 
-  #hash(path: string): Buffer {
+  #hash(path: string, size: bigint): Buffer {
     this.hashed++;
-    return hashFile(path);
+    return hashFile(path, size);
   }
 
   #now(): bigint {
