@@ -2,7 +2,7 @@ import { randomOf } from '../data/random.ts';
 import type { ReducibleTokens } from '../text/reducible.ts';
 import { isRandom } from '../text/reduce.ts';
 import { pooledAtStart } from './attention-pattern.ts';
-import { partsOfBatch, patchesRead, placesRead, readCaption, textShape, wholeReading } from './reading.ts';
+import { partsOfBatch, patchesRead, placesRead, readCaption, rowPatch, textShape, wholeReading } from './reading.ts';
 import type { Reading } from './reading.ts';
 import type { Random } from '../data/random.ts';
 import { augmentImages, centreOf } from './augment.ts';
@@ -81,7 +81,8 @@ export function batchBuilder(
   batch: number,
   reading: Reading = wholeReading,
 ): (rows: ArrayLike<number>, draws?: BatchDraws) => Batch {
-  const { resolution, patch } = config.image;
+  const { resolution } = config.image;
+  const patch = rowPatch(config);
   const shape = textShape(config, reading.text);
   const sequences = batch * shape.sequences;
   const read = patchesRead(config, reading.image);

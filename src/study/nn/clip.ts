@@ -6,6 +6,8 @@ import type { ModelConfig } from './model-config.ts';
 import { towerWeight } from './parameters.ts';
 import { type ImageReading, patchesRead, type Reading, textShape, wholeReading } from './reading.ts';
 import { halvedPositions, reshape, weightedGroups } from './sequence-layers.ts';
+import { embedByResNet } from './resnet.ts';
+import type { BatchStatistics } from './resnet-layers.ts';
 import type { Tape } from './tape.ts';
 import { transformer } from './transformer.ts';
 import type { WeightOf } from './transformer.ts';
@@ -15,6 +17,8 @@ export interface TowerOptions {
   readonly checkpoint?: boolean;
   /** How much is read; left out: everything. */
   readonly reading?: Reading;
+  /** For a ResNet in training: where the batch's statistics go. */
+  readonly statistics?: BatchStatistics | null;
 }
 
 /** What the image tower takes: patches, and the places of those that are read where not all of them are. */
@@ -82,9 +86,11 @@ export function imageEmbedding(tape: Tape, weight: WeightOf, config: ModelConfig
 /**
  * ViT image tower (Dosovitskiy et al., 2021, in CLIP's form): `patches [batch * patches, 3 * patch²]`, each patch
  * flattened channel by channel, to embeddings `[batch, embedding]` at unit length, read at the class token. Where not all patches are
- * read, `places [batch * patches]` are their places from 1; they get their positions before the others are left out.
+ * read, `places [batch * patches]` are their places from 1; they get their positions before the others are left out. A ResNet takes
+ * `patches` of one pixel.
  */
 export function embedImages(tape: Tape, weight: WeightOf, config: ModelConfig, feeds: ImageFeeds, batch: number, options: TowerOptions = {}): Tensor {
+  if (config.image.resnet !== undefined) return embedByResNet(tape, weight, config, feeds.patches, batch, options.statistics ?? null);
   return imageEmbedding(tape, weight, config, imageTokens(tape, weight, config, feeds, batch, options), batch);
 }
 

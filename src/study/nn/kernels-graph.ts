@@ -80,6 +80,8 @@ export function graphKernels(graph: GraphBuilder, precision: Precision = 'float3
   const slice = (x: Tensor, begin: readonly number[], size: readonly number[]): GraphTensor =>
     graph.operation('Slice', [x, integers(...begin), integers(...size)], { T, Index: I }, size);
   const concat = (parts: readonly Tensor[], axis: number): GraphTensor => {
+    // TensorFlow's takes two or more.
+    if (parts.length === 1) return graphTensor(parts[0]!);
     const shape = parts[0]!.shape.map((length, index) =>
       index === axis ? parts.reduce((sum, part) => sum + part.shape[axis]!, 0) : length,
     );

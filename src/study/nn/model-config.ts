@@ -1,6 +1,7 @@
 import type { Adapter } from './adapter-config.ts';
 import { ModelConfigError } from './config-error.ts';
 import type { Decoder } from './decoder-config.ts';
+import type { ResNetShape } from './resnet.ts';
 import { attentionMask, AttentionPatternError, type AttentionPattern, pooledAtStart, reachesAll } from './attention-pattern.ts';
 
 /** A tower's size. The heads share the width equally; the MLP is four times as wide. */
@@ -23,7 +24,13 @@ export interface ModelConfig {
   readonly name: string;
   /** Left out: `dual`. */
   readonly sharing?: Sharing;
-  readonly image: TowerSize & { readonly resolution: number; readonly patch: number };
+  readonly image: TowerSize & {
+    readonly resolution: number;
+    /** Pixels of a patch's side; of a ResNet those that one place of its last picture stands for. */
+    readonly patch: number;
+    /** Left out: a ViT. Width is then that of the last stage, layers are bottlenecks, heads those of attention pooling. */
+    readonly resnet?: ResNetShape;
+  };
   readonly text: TowerSize & {
     readonly context: number;
     readonly vocabulary: number;
@@ -84,7 +91,13 @@ const presets: Readonly<Record<string, Row>> = {
 
 const aliases: Readonly<Record<string, string>> = { n7: 'Ti/16' };
 
-export const presetNames: readonly string[] = Object.keys(presets);
+/** CLIP's ResNets: the image tower, and the text tower's width and input; text towers have 12 layers. */
+const resnets: Readonly<Record<string, { readonly shape: ResNetShape; readonly text: number; readonly embedding: number; readonly input: ModelInput }>> = {
+  RN50: { shape: { width: 64, blocks: [3, 4, 6, 3] }, text: 512, embedding: 1024, input: { resolution: 224, patch: 32, context: 77, vocabulary: 49408 } },
+  RN50x4: { shape: { width: 80, blocks: [4, 6, 10, 6] }, text: 640, embedding: 640, input: { resolution: 288, patch: 32, context: 77, vocabulary: 49408 } },
+};
+
+export const presetNames: readonly string[] = [...Object.keys(presets), ...Object.keys(resnets)];
 
 /** The most heads of at least `headWidth` that divide `width`; one head if the width is smaller than that. */
 function headsOf(width: number, headWidth: number): number {
@@ -120,6 +133,17 @@ export function modelConfig(name: string, options: SizeOptions = {}): ModelConfi
   const known = aliases[name] ?? name.replace(/^ViT-/, '').replace(/^(Ti|S|M|B)-(\d+)$/, '$1/$2');
   const preset = presets[known];
   if (preset !== undefined) return fromPreset(name, preset, options);
+  const resnet = resnets[name];
+  if (resnet !== undefined) {
+    const text = { width: resnet.text, layers: 12, heads: headsIn(name, resnet.text, options.headWidth, 64) };
+    return withResNet(name, resnet.shape, text, resnet.embedding, fixedInput(name, resnet.input, `r${resnet.shape.width}d${resnet.text}l12`, options), options);
+  }
+  const small = /^r(\d+)d(\d+)l(\d+)$/.exec(name);
+  if (small !== null) {
+    const [stem, width, layers] = [Number(small[1]), Number(small[2]), Number(small[3])];
+    const text = { width, layers, heads: headsIn(name, width, options.headWidth, 32) };
+    return withResNet(name, { width: stem, blocks: [1, 1, 1, 1] }, text, width, { ...defaultInput, ...options.input, patch: 32 }, options);
+  }
   const counted = /^p(\d+)(k|M)l(\d+)$/.exec(name);
   if (counted !== null) return widest(name, Number(counted[1]) * (counted[2] === 'k' ? 1e3 : 1e6), Number(counted[3]), options);
   const match = /^d(\d+)l(\d+)$/.exec(name);
@@ -166,7 +190,26 @@ const textOf = ({ attention, rotary = false }: SizeOptions): Partial<ModelConfig
   ...(rotary ? { positions: 'rotary' as const } : {}),
 });
 
-function fromPreset(name: string, [imageWidth, textWidth, layers, headWidth, input]: Row, options: SizeOptions): ModelConfig {
+function withResNet(name: string, shape: ResNetShape, text: TowerSize, embedding: number, input: ModelInput, options: SizeOptions): ModelConfig {
+  const width = 32 * shape.width;
+  return checked({
+    name,
+    image: {
+      width,
+      layers: shape.blocks.reduce((sum, count) => sum + count, 0),
+      heads: Math.max(1, width / 64),
+      resolution: input.resolution,
+      patch: input.patch,
+      resnet: shape,
+    },
+    text: { ...text, context: input.context, vocabulary: input.vocabulary, ...textOf(options) },
+    embedding,
+    ...sharingOf(options),
+  });
+}
+
+/** A preset's own input, if what the options say of it agrees. */
+function fixedInput(name: string, input: ModelInput, size: string, options: SizeOptions): ModelInput {
   for (const [key, value] of Object.entries(options.input ?? {})) {
     const fixed = input[key as keyof ModelInput];
     // A remapped vocabulary may turn out smaller than it was allowed to be; the embedding has room for it.
@@ -174,10 +217,15 @@ function fromPreset(name: string, [imageWidth, textWidth, layers, headWidth, inp
     if (!fits) {
       throw new ModelConfigError(
         `the preset ${name} has ${key} ${fixed}, but the data have ${value}`,
-        `prepare the data with ${key} ${fixed}, or name only the size: d${textWidth}l${layers}`,
+        `prepare the data with ${key} ${fixed}, or name only the size: ${size}`,
       );
     }
   }
+  return input;
+}
+
+function fromPreset(name: string, [imageWidth, textWidth, layers, headWidth, fixed]: Row, options: SizeOptions): ModelConfig {
+  const input = fixedInput(name, fixed, `d${textWidth}l${layers}`, options);
   return checked({
     name,
     image: { width: imageWidth, layers, heads: headsIn(name, imageWidth, options.headWidth, headWidth), resolution: input.resolution, patch: input.patch },
@@ -220,6 +268,9 @@ export function checked(config: ModelConfig): ModelConfig {
   }
   checkAttention(config);
   if (config.decoder !== undefined) checkDecoder(config);
+  if (config.image.resnet !== undefined && (config.adapter !== undefined || config.decoder !== undefined)) {
+    throw new ModelConfigError(`adapters and decoders need an image tower of transformer blocks, but ${config.name} has a ResNet`, 'take a base such as d64l3');
+  }
   if (config.adapter !== undefined && (config.sharing ?? 'dual') !== 'dual') {
     throw new ModelConfigError(`adapters are of one tower each, but the towers of ${config.name} share weights (sharing: ${config.sharing})`, 'take a base with sharing: dual');
   }

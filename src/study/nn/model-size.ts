@@ -5,6 +5,7 @@ import { elements } from './kernels.ts';
 import type { ModelConfig, SizeOptions } from './model-config.ts';
 import { checked, modelConfig, patchCount } from './model-config.ts';
 import { parametersOf } from './parameters.ts';
+import { resNetMacs } from './resnet.ts';
 import { patchesRead, type Reading, textShape, wholeReading } from './reading.ts';
 
 export interface ModelSize {
@@ -30,6 +31,7 @@ const transformerMacs = (layers: number, width: number, tokens: number, pairs = 
 /** Multiply-accumulates of the image tower on one image as it is read: patches, transformer, projection. */
 export function imageMacs(config: ModelConfig, { image: reading }: Reading = wholeReading): number {
   const { image, embedding } = config;
+  if (image.resnet !== undefined) return resNetMacs(config);
   const patches = patchesRead(config, reading);
   return (
     transformerMacs(image.layers, image.width, patches + 1) +
@@ -75,7 +77,8 @@ export function modelSize(model: string | ModelConfig, options: SizeOptions = {}
   let parameters = 0;
   let nonEmbedding = 0;
   let trainable = 0;
-  for (const { part, shape, frozen = false } of parametersOf(config)) {
+  for (const { part, shape, frozen = false, kept = false } of parametersOf(config)) {
+    if (kept) continue;
     parameters += elements(shape);
     if (!frozen) trainable += elements(shape);
     if (part !== 'token embedding') nonEmbedding += elements(shape);
@@ -86,5 +89,6 @@ export function modelSize(model: string | ModelConfig, options: SizeOptions = {}
 /** Tokens that each tower sees for one pair. */
 export function tokensPerPair(config: ModelConfig, reading: Reading = wholeReading): { image: number; text: number } {
   const { tokens, sequences } = textShape(config, reading.text);
-  return { image: patchesRead(config, reading.image) + 1, text: tokens * sequences };
+  const places = config.image.resnet === undefined ? patchesRead(config, reading.image) : patchCount(config);
+  return { image: places + 1, text: tokens * sequences };
 }

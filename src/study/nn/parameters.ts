@@ -5,6 +5,7 @@ import type { DecoderKind } from './decoder-config.ts';
 import { elements } from './kernels.ts';
 import type { ModelConfig, Sharing } from './model-config.ts';
 import { patchCount } from './model-config.ts';
+import { resNetParameters } from './resnet.ts';
 
 export type Initial =
   | { readonly kind: 'normal'; readonly deviation: number }
@@ -23,6 +24,8 @@ export interface Parameter {
   readonly part: 'image tower' | 'text tower' | 'shared blocks' | 'token embedding' | 'projection' | 'adapters' | 'decoder' | 'logit scale';
   /** True: it stays as it is. */
   readonly frozen?: boolean;
+  /** True: noted while training, such as the means of batches; no parameter to be counted. */
+  readonly kept?: boolean;
 }
 
 const normal = (deviation: number): Initial => ({ kind: 'normal', deviation });
@@ -57,6 +60,20 @@ function baseParameters(config: ModelConfig): readonly Parameter[] {
   const { image, text, embedding } = config;
   const modality = config.sharing === 'all';
   return sharedOnce(config, [
+    ...(image.resnet === undefined ? vitParameters(config, modality) : resNetParameters(config)),
+    positions('text.embedding', [text.vocabulary, text.width], normal(0.02), 'token embedding'),
+    ...(text.positions === 'rotary' ? [] : [positions('text.positions', [text.context, text.width], normal(0.01), 'text tower')]),
+    ...(modality ? [vector('text.modality', text.width, normal(0.01), 'text tower')] : []),
+    ...blocks('text', text.width, text.layers, 'text tower'),
+    ...norm('text.after', text.width, 'text tower'),
+    matrix('text.projection', [text.width, embedding], text.width ** -0.5, 'projection'),
+    { name: 'logit_scale', shape: [], initial: constant(Math.log(1 / 0.07)), decay: false, part: 'logit scale' },
+  ]);
+}
+
+function vitParameters(config: ModelConfig, modality: boolean): Parameter[] {
+  const { image, embedding } = config;
+  return [
     {
       name: 'image.patch.weight',
       shape: [3 * image.patch ** 2, image.width],
@@ -72,14 +89,7 @@ function baseParameters(config: ModelConfig): readonly Parameter[] {
     ...blocks('image', image.width, image.layers, 'image tower'),
     ...norm('image.after', image.width, 'image tower'),
     matrix('image.projection', [image.width, embedding], image.width ** -0.5, 'projection'),
-    positions('text.embedding', [text.vocabulary, text.width], normal(0.02), 'token embedding'),
-    ...(text.positions === 'rotary' ? [] : [positions('text.positions', [text.context, text.width], normal(0.01), 'text tower')]),
-    ...(modality ? [vector('text.modality', text.width, normal(0.01), 'text tower')] : []),
-    ...blocks('text', text.width, text.layers, 'text tower'),
-    ...norm('text.after', text.width, 'text tower'),
-    matrix('text.projection', [text.width, embedding], text.width ** -0.5, 'projection'),
-    { name: 'logit_scale', shape: [], initial: constant(Math.log(1 / 0.07)), decay: false, part: 'logit scale' },
-  ]);
+  ];
 }
 
 /** Of the towers what the decoder uses, and what is its own. */

@@ -59,6 +59,9 @@ export function textShape(config: ModelConfig, { kind, ...reading }: TextReading
 /** Whether a model can be read so. @throws ModelConfigError where it cannot. */
 export function checkReading(config: ModelConfig, { text, image }: Reading): void {
   const grid = config.image.resolution / config.image.patch;
+  if (config.image.resnet !== undefined && image.kind !== 'whole') {
+    throw new ModelConfigError(`image-${image.kind} leaves out patches, but ${config.name} has a ResNet, which has none`, 'leave it out, or take a size such as d64l3');
+  }
   if (image.kind === 'resize' && grid % 2 !== 0) {
     throw new ModelConfigError(`image-resize halves the image, but it has ${grid} patches a side`, 'choose a patch of which an even number fit a side');
   }
@@ -80,12 +83,16 @@ export const partsOfBatch = (
   shares: reading.text.kind === 'chunks',
 });
 
+/** Pixels of the side of what the image tower takes as one row. */
+export const rowPatch = ({ image }: ModelConfig): number => (image.resnet === undefined ? image.patch : 1);
+
 /** Patches along one side of the block that is kept. */
 const blockSide = (grid: number, keep: number): number => Math.max(1, Math.min(grid, Math.round(Math.sqrt(keep) * grid)));
 
 /** Patches that are read of each image. */
 export function patchesRead(config: ModelConfig, reading: ImageReading): number {
-  const all = patchCount(config);
+  // A ResNet takes pixels.
+  const all = config.image.resnet === undefined ? patchCount(config) : config.image.resolution ** 2;
   const grid = config.image.resolution / config.image.patch;
   switch (reading.kind) {
     case 'whole':

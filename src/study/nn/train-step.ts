@@ -13,8 +13,9 @@ import { applyGradients, firstMoment, secondMoment } from './optimiser.ts';
 import type { OptimiserSettings } from './optimiser.ts';
 import type { Parameter, Weights } from './parameters.ts';
 import { parametersOf } from './parameters.ts';
-import { partsOfBatch, patchesRead, textShape, wholeReading } from './reading.ts';
+import { partsOfBatch, patchesRead, rowPatch, textShape, wholeReading } from './reading.ts';
 import type { Reading } from './reading.ts';
+import type { BatchStatistics } from './resnet-layers.ts';
 import { Tape } from './tape.ts';
 
 /** Names of what a step keeps of a weight: its own, and those of its moments if it is trained. */
@@ -56,7 +57,7 @@ export function batchFeeds(config: ModelConfig, batch: number, reading: Reading 
   const parts = partsOfBatch(config, reading);
   const rows = batch * sequences;
   return {
-    patches: { shape: [batch * patches, 3 * config.image.patch ** 2], dtype: 'float32' },
+    patches: { shape: [batch * patches, 3 * rowPatch(config) ** 2], dtype: 'float32' },
     ids: { shape: [rows * tokens], dtype: 'int32' },
     ends: { shape: [rows], dtype: 'int32' },
     ...(parts.places ? { places: { shape: [batch * patches], dtype: 'int32' } } : {}),
@@ -132,6 +133,16 @@ const accumulated = (name: string): string => `gradient/${name}`;
 /** Rows of logits that the large-batch loss holds at once. */
 const lossRows = 256;
 
+/** What norms keep of a batch, a tenth at a time, as PyTorch's do. */
+function keepStatistics(kernels: Kernels, access: StepState, statistics: BatchStatistics): void {
+  for (const [name, { mean, variance }] of statistics) {
+    for (const [what, value] of [['mean', mean], ['variance', variance]] as const) {
+      const key = `${name}.${what}`;
+      access.assign(key, kernels.add(kernels.scale(access.read(key), 0.9), kernels.scale(value, 0.1)));
+    }
+  }
+}
+
 /**
  * Forward pass, symmetric InfoNCE, gradients, clipping and the update of a two-tower CLIP as steps on `backend`.
  * @param state weights, and moments where there are any; those left out begin at zero
@@ -150,6 +161,7 @@ export function trainStep(
   if (!Number.isInteger(contrasted) || contrasted < 2) throw new RangeError(`a batch of ${batch} cannot be accumulated from ${accumulate} parts of at least 2 pairs`);
   if (contrasted % partSize !== 0) throw new RangeError(`chunks of ${partSize} pairs do not fill ${contrasted} pairs`);
   const chunks = contrasted / partSize;
+  if (config.image.resnet !== undefined && chunks > 1) throw new RangeError('a ResNet normalises over the whole batch: leave chunk out');
   if (config.decoder !== undefined && chunks > 1) throw new RangeError('a decoder is trained on whole batches: leave chunk out');
   const parameters = parametersOf(config);
   const trained = parameters.filter(({ frozen = false }) => !frozen);
@@ -157,10 +169,10 @@ export function trainStep(
   const watched = (tape: Tape, access: StepState): Map<string, Tensor> =>
     new Map(parameters.map(({ name, frozen = false }) => [name, frozen ? access.read(name) : tape.watch(access.read(name))]));
   const sourcesOf = (weights: ReadonlyMap<string, Tensor>): Map<string, Tensor> => new Map(trained.map(({ name }) => [name, weights.get(name)!]));
-  const embed = (tape: Tape, weights: ReadonlyMap<string, Tensor>, feeds: Readonly<Record<string, Tensor>>): { image: Tensor; text: Tensor } => {
+  const embed = (tape: Tape, weights: ReadonlyMap<string, Tensor>, feeds: Readonly<Record<string, Tensor>>, statistics: BatchStatistics | null = null): { image: Tensor; text: Tensor } => {
     const weight = (name: string): Tensor => weights.get(name)!;
     return {
-      image: embedImages(tape, weight, config, imageFeeds(feeds), partSize, towers),
+      image: embedImages(tape, weight, config, imageFeeds(feeds), partSize, { ...towers, statistics }),
       text: embedTexts(tape, weight, config, textFeeds(feeds), partSize, towers),
     };
   };
@@ -180,7 +192,9 @@ export function trainStep(
   const lossAndGradients = (kernels: Kernels, feeds: Readonly<Record<string, Tensor>>, access: StepState): { loss: Tensor; gradients: Map<string, Tensor> } => {
     const tape = new Tape(kernels);
     const weights = watched(tape, access);
-    const loss = config.decoder === undefined ? contrast(tape, weights, embed(tape, weights, feeds)) : captioning(tape, weights, feeds);
+    const statistics: BatchStatistics | null = config.image.resnet === undefined ? null : new Map();
+    const loss = config.decoder === undefined ? contrast(tape, weights, embed(tape, weights, feeds, statistics)) : captioning(tape, weights, feeds);
+    if (statistics !== null) keepStatistics(kernels, access, statistics);
     return { loss, gradients: tape.gradients(loss, kernels.constant(Float32Array.of(lossScale), []), sourcesOf(weights)) };
   };
   const share = 1 / accumulate;

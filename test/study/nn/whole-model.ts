@@ -26,17 +26,17 @@ export function readableTokens(): TokenSource {
 
 /**
  * How far the gradient of the loss along a drawn direction is from the difference quotient along it, relative to the gradient's norm,
- * which is what it is along such directions. The gradient is what Adam's first moment holds after one step.
+ * which is what it is along such directions; `only` names the weights that move. The gradient is what Adam's first moment holds after one step.
  */
-export function directionalError(backend: Backend, config: ModelConfig, reading: Reading): number {
+export function directionalError(backend: Backend, config: ModelConfig, reading: Reading, data = { ...tinyData(), tokens: readableTokens() }, only = /./): number {
   const parameters = parametersOf(config);
   const start = initialWeights(parameters, 3);
   // A scale at which losses are smooth.
   if (start.has('logit_scale')) start.set('logit_scale', Float32Array.of(1));
-  const batch = batchBuilder(config, tinyData().images, readableTokens(), 6, reading)(Uint32Array.of(0, 1, 2, 3, 4, 5));
+  const batch = batchBuilder(config, data.images, data.tokens, 6, reading)(Uint32Array.of(0, 1, 2, 3, 4, 5));
   const step = trainStep(backend, config, 6, { ...defaultOptimiser, beta1: 0, weightDecay: 0 }, start, { reading });
   const random = randomOf('direction');
-  const trained = parameters.filter(({ frozen = false }) => !frozen).map(({ name }) => name);
+  const trained = parameters.filter(({ name, frozen = false }) => !frozen && only.test(name)).map(({ name }) => name);
   const direction = new Map(trained.map((name) => [name, start.get(name)!.map(() => random.normal())]));
   const lossAt = (shift: number): number => {
     step.restore(new Map(trained.map((name) => [name, start.get(name)!.map((value, i) => value + shift * direction.get(name)![i]!)])));
