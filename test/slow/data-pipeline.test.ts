@@ -34,6 +34,26 @@ it('the demo draws, exports, reads back, finds what leaks, filters, audits, and 
   }
 });
 
+it('the pipelines of the study train on what a filter leaves, with the same splits', () => {
+  const folder = fileURLToPath(new URL('../../pipelines/', import.meta.url));
+  const project = makeProject(Object.fromEntries(['scaling.yaml', 'parts/pairs.yaml', 'parts/figures.yaml'].map(name => [`pipelines/${name}`, readFileSync(`${folder}${name}`, 'utf8')])));
+  try {
+    const counts = (set: string): Record<string, string | number | null> => {
+      const sets = ['--set', 'phantom.count=150', '--set', `filter.set=${set}`];
+      const run = project.pipe(['run', 'scaling.yaml', 'preprocess', ...sets]);
+      expect(run.code, run.stderr).toBe(0);
+      return rows(project.pipe(['table', 'scaling.yaml', 'preprocess', ...sets, '--format', 'json']).stdout)[0] ?? {};
+    };
+    const [all, permissive, random] = [counts('all'), counts('permissive'), counts('random')];
+    expect(Number(all['modality_ultrasound'])).toBeGreaterThan(5);
+    expect(permissive['modality_ultrasound']).toBeUndefined();
+    expect(permissive['images']).toBe(Number(all['images']) - Number(all['modality_ultrasound']));
+    expect([random['images'], random['train'], random['test']]).toEqual([permissive['images'], permissive['train'], permissive['test']]);
+  } finally {
+    project.remove();
+  }
+});
+
 it.skipIf(!hasShared)('lab reads figures from the mirror, VQA-RAD and SLAKE from local copies (needs the shared data)', async () => {
   const mirror = await startRocoMirror();
   const project = makeProject({ 'pipelines/data.yaml': pipeline });

@@ -54,7 +54,7 @@ export const benchmarkCandidates: readonly BenchmarkCandidate[] = [
   },
   {
     name: 'COVID chest X-ray data set (forks with images)', sources: [], use: 'yes', size: 'up to 930 images', modalities: 'X-ray, CT', published: 'none', licence: 'an image each (column `license` of metadata.csv)',
-    get: 'a clone with images; `metadata.csv` has `filename` and `clinical_notes`: `load-folder` with these as image and caption, group by patient', tests: 'retrieval with clinical notes; view and modality, zero-shot',
+    get: 'a clone with images; `filename`, `clinical_notes` and `patientid` of its `metadata.csv`, written as `captions.csv`: `load-folder`', tests: 'retrieval with clinical notes; view and modality, zero-shot',
   },
   {
     name: 'Figure 1 COVID-19', sources: [], use: 'yes', size: '55 images', modalities: 'X-ray', published: 'none', licence: 'see its repository', get: 'a clone of `agchung/Figure1-COVID-chestxray-dataset`; `load-folder`', tests: 'too small for more than a look',
