@@ -42,7 +42,7 @@ export async function runPipeline(options: RunPipelineOptions = {}): Promise<Run
     backends: {
       names: ['auto', 'tensorflow', 'wasm', 'cpu'],
       identity: async choice => (await import('./study/nn/choose-backend.ts')).backendIdentity(choice),
-      portable: async choice => (await import('./study/nn/choose-backend.ts')).portableBackend(choice),
+      portable: async (choice, gpus) => (await import('./study/nn/choose-backend.ts')).portableBackend(choice, gpus),
     },
   });
 }

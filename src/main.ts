@@ -64,7 +64,7 @@ const context: CliContext = {
   backends: {
     names: ['auto', 'tensorflow', 'wasm', 'cpu'],
     identity: async choice => (await import('./study/nn/choose-backend.ts')).backendIdentity(choice),
-    portable: async choice => (await import('./study/nn/choose-backend.ts')).portableBackend(choice),
+    portable: async (choice, gpus) => (await import('./study/nn/choose-backend.ts')).portableBackend(choice, gpus),
   },
   // The study's expected errors have an exit code and a hint, like the runner's.
   translate(error) {

@@ -7,12 +7,14 @@ export interface BackendProbe {
   readonly names: readonly string[];
   /** Name and version of what a choice comes to on this machine; cheap. Throws PipeError (exit 3) when it is not there. */
   identity(choice: string): Promise<string>;
-  /** Files that make the choice's native backend work on another machine of this kind, when they are copied there; null when there are none. */
-  portable(choice: string): Promise<PortableBackend | null>;
+  /** Files that make the choice's native backend work on another machine of this kind, when they are copied there; null when there are none. `gpus`: whether it has any. */
+  portable(choice: string, gpus: boolean): Promise<PortableBackend | null>;
 }
 
 export interface PortableBackend {
   readonly identity: string;
+  /** What it is made for. */
+  readonly device: 'cpu' | 'gpu';
   /** Place in the backend's folder → path here. The variable PIPE_BACKENDS names the folder's parent. */
   readonly files: ReadonlyMap<string, string>;
 }

@@ -25,7 +25,7 @@ export const hostsCommand: CommandModule = {
         const chosen = chooseHosts(names, hosts);
         const [{ checkHost }, { hostPrograms }] = await Promise.all([import('../remote/check-host.ts'), import('../remote/programs.ts')]);
         const programs = hostPrograms(context.packageRoot);
-        const here = { os: `${process.platform}-${process.arch}`, backend: (await context.backends.portable('auto'))?.identity ?? null };
+        const here = { withoutGpus: await context.backends.portable('auto', false), withGpus: await context.backends.portable('auto', true) };
         const checks = chosen.map(host => checkHost(host, programs, here));
         if (options.json) context.stdout.write(`${JSON.stringify({ file: hosts.file, ok: (await Promise.all(checks)).every(({ ok }) => ok), hosts: await Promise.all(checks) })}\n`);
         else {

@@ -26,12 +26,13 @@ export interface HostReport {
   readonly findings: readonly Finding[];
 }
 
+/** The native tensor backends here that would be sent to a host without graphics processors, and to one with; null: there is none. */
 export interface HereFacts {
-  /** Of this machine, such as linux-x64. */
-  readonly os: string;
-  /** Name of the native tensor backend here that would be sent there; null: there is none. */
-  readonly backend: string | null;
+  readonly withoutGpus: SentBackend | null;
+  readonly withGpus: SentBackend | null;
 }
+
+type SentBackend = { readonly identity: string; readonly device: 'cpu' | 'gpu' };
 
 const littleBytes = 64e6;
 const fewBytes = 5e9;
@@ -135,13 +136,22 @@ function gpu({ says }: Probe): Finding {
 }
 
 function backend(host: HostSettings, probe: Probe, here: HereFacts): Finding {
-  const there = (probe.says.get('backend') ?? []).map(path => path.split('/').at(-1)!);
+  const there = [...new Set((probe.says.get('backend') ?? []).map(path => path.split('/').at(-1)!))];
+  const hasGpus = (probe.says.get('gpu') ?? []).some(row => row.split(',').length >= 3);
+  const sent = takesOurNode(host, probe) ? (hasGpus ? here.withGpus : here.withoutGpus) : null;
+  const mend = `pipe backend install${hasGpus ? ' --gpu' : ''} (here: it is sent from then on)`;
+  const idle = 'its GPUs are not used by tensors: ';
+  if (there.length > 0) {
+    const unused = hasGpus && !there.some(name => name.endsWith('-gpu'));
+    return { what: 'backend', level: unused ? 'note' : 'ok', says: `${unused ? idle : ''}${there.join(', ')}`, mend: unused ? 'remove it there, or install one for GPUs and name its parent folder in PIPE_BACKENDS in `setup:`' : null };
+  }
+  if (sent !== null) {
+    const unused = hasGpus && sent.device === 'cpu';
+    return { what: 'backend', level: unused ? 'note' : 'ok', says: `${unused ? idle : ''}the first typed cell sends this machine's (${sent.identity})`, mend: unused ? mend : null };
+  }
   const declared = host.platform.backend;
-  if (there.length > 0) return { what: 'backend', level: 'ok', says: [...new Set(there)].join(', '), mend: null };
-  const sent = here.backend !== null && takesOurNode(host, probe);
-  if (sent) return { what: 'backend', level: 'ok', says: `the first typed cell sends this machine's (${here.backend})`, mend: null };
   const says = `no native tensors: typed stages compute on wasm${declared === null ? '' : `, and the hosts file says ${declared}`}`;
-  return { what: 'backend', level: 'note', says, mend: takesOurNode(host, probe) ? 'pipe backend install (here: it is sent from then on)' : 'set PIPE_BACKENDS there in `setup:` to a folder made by `pipe backend install`' };
+  return { what: 'backend', level: 'note', says, mend: takesOurNode(host, probe) ? mend : 'set PIPE_BACKENDS there in `setup:` to a folder made by `pipe backend install`' };
 }
 
 function interpreter(host: HostSettings, command: string, declared: string, actual: string): Finding {

@@ -41,7 +41,7 @@ export interface RemoteExecutorOptions {
 }
 
 /** The native tensor backend that a choice means here, as files that work on another machine of this kind; null: there is none. */
-export type PortableBackends = (choice: string) => Promise<{ readonly identity: string; readonly files: ReadonlyMap<string, string> } | null>;
+export type PortableBackends = (choice: string, gpus: boolean) => Promise<{ readonly identity: string; readonly files: ReadonlyMap<string, string> } | null>;
 
 type Control = Parameters<Executor['execute']>[1];
 
@@ -238,9 +238,9 @@ class RemoteRun {
   }
 
   /** This machine's, where the host is of its kind and has none of its own. */
-  async #backendFor({ os, backends }: HostFacts): Promise<Shipment | null> {
+  async #backendFor({ os, backends, gpus }: HostFacts): Promise<Shipment | null> {
     if (backends.length > 0 || os !== `${process.platform}-${process.arch}`) return null;
-    const portable = await this.#options.portable(this.#job.backend);
+    const portable = await this.#options.portable(this.#job.backend, gpus.length > 0);
     if (portable === null) return null;
     const { identity, files } = portable;
     return gatheredShipment(this.#options.store, 'backends', new Map([...files].map(([place, path]) => [`${identity}/${place}`, path])));

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Backend, BackendChoice, BackendName } from './backend.ts';
-import { findNative, installCommandOf, nativeFolders, portableFiles } from './native-install.ts';
+import { findInstalled, findNative, installCommandOf, nativeFolders, portableFiles } from './native-install.ts';
 
 /** A backend that was asked for by name and is not there, or a name that no backend has. */
 export class BackendError extends Error {
@@ -72,17 +72,21 @@ export const backendIdentity = (choice: string, env: NodeJS.ProcessEnv = process
 
 /**
  * The native backend of a choice as files that work on another machine of this kind; null when the choice means no native
- * one, or means one that is tied to this machine (its libraries in another package, or a graphics processor's driver).
+ * one, or one whose libraries lie in another package. `gpus`: whether that machine has graphics processors; the backend for
+ * them is taken where there is one here.
  */
-export function portableBackend(choice: string, env: NodeJS.ProcessEnv = process.env): PortableBackend | null {
+export function portableBackend(choice: string, gpus: boolean, env: NodeJS.ProcessEnv = process.env): PortableBackend | null {
   const wanted = parseBackendChoice(choice);
-  const native = wanted === 'auto' || wanted === 'tensorflow' ? findNative(env) : null;
-  const files = native === null || native.device !== 'cpu' ? null : portableFiles(native);
-  return files === null || native === null ? null : { identity: `tensorflow-${native.version}-${native.device}`, files };
+  if (wanted !== 'auto' && wanted !== 'tensorflow') return null;
+  const found = findInstalled(env);
+  const native = found.find(({ device }) => device === (gpus ? 'gpu' : 'cpu')) ?? found[0];
+  if (native === undefined) return null;
+  return { identity: `tensorflow-${native.version}-${native.device}`, device: native.device, files: portableFiles(native) };
 }
 
 export interface PortableBackend {
   readonly identity: string;
+  readonly device: 'cpu' | 'gpu';
   /** Place in the backend's folder → path here. */
   readonly files: ReadonlyMap<string, string>;
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 
 /** A native TensorFlow that can be loaded: the tfjs-node addon, linked against TensorFlow's C library. */
 export interface NativeInstall {
@@ -46,7 +46,12 @@ export function readReady(folder: string): ReadyFile | null {
  * install script could fetch its library. Reads a few small files and loads nothing. Null if there is none.
  */
 export function findNative(env: NodeJS.ProcessEnv = process.env): NativeInstall | null {
-  const found = nativeFolders(env)
+  return findInstalled(env)[0] ?? packagedNative();
+}
+
+/** Those that `pipe backend install` made, the one to use first. */
+export function findInstalled(env: NodeJS.ProcessEnv): readonly NativeInstall[] {
+  return nativeFolders(env)
     .flatMap((folder): NativeInstall[] => {
       const ready = readReady(folder);
       if (ready === null) return [];
@@ -54,7 +59,6 @@ export function findNative(env: NodeJS.ProcessEnv = process.env): NativeInstall 
     })
     // Who has installed the one for graphics processors wants it; without one it computes on the processor.
     .sort((a, b) => compareVersions(b.version, a.version) || b.device.localeCompare(a.device));
-  return found[0] ?? packagedNative();
 }
 
 /** Folders of installations, finished or not. */
@@ -68,13 +72,21 @@ export function nativeFolders(env: NodeJS.ProcessEnv): readonly string[] {
 /** The command that makes an installation for a device. */
 export const installCommandOf = (device: 'cpu' | 'gpu'): string => `pipe backend install${device === 'gpu' ? ' --gpu' : ''}`;
 
-/** What the addon loads, of an installation made by `pipe backend install`; null for any other: its folder is not whole by itself. */
-export function portableFiles({ origin }: NativeInstall): ReadonlyMap<string, string> | null {
-  const ready = readReady(origin);
-  if (ready === null) return null;
-  const libraries = join('python', 'tensorflow');
-  const names = [readyFileName, ready.binding, ...readFolder(join(origin, libraries)).filter((name) => /^libtensorflow.*\.so\.2$/.test(name)).map((name) => join(libraries, name))];
-  return new Map(names.map((name) => [name, join(origin, name)]));
+/** What the addon loads of an installation made by `pipe backend install`: place in its folder → path. */
+export function portableFiles({ origin, binding }: NativeInstall): ReadonlyMap<string, string> {
+  const tensorflow = join(origin, 'python', 'tensorflow');
+  const libraries = readFolder(tensorflow).filter((name) => /^libtensorflow.*\.so\.2$/.test(name)).map((name) => join(tensorflow, name));
+  // CUDA's libraries and its assembler, in wheels of their own beside it; headers and Python's files are not needed.
+  const cuda = filesBelow(join(origin, 'python', 'nvidia')).filter((path) => !/\/(include|__pycache__)\/|\.(py|h|hpp|a)$/.test(path));
+  return new Map([join(origin, readyFileName), binding, ...libraries, ...cuda].map((path) => [relative(origin, path), path]));
+}
+
+function filesBelow(folder: string): string[] {
+  try {
+    return readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+  } catch {
+    return [];
+  }
 }
 
 function packagedNative(): NativeInstall | null {
