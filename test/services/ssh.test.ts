@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -130,9 +130,23 @@ export const stage = defineStage({
       project.write('pipe.yaml', project.read('pipe.yaml').replace('n: 1', 'n: 2'));
       expect(project.pipe(['run', '--json'], env).stdout).toContain('"ran":1');
       expect(treeSize(join(site.folder, 'store', 'blobs')) - blobs).toBeLessThan(1000);
+      // One with graphics processors gets the backend for them, with CUDA's libraries.
+      const gpu = 'here/tensorflow-9.9.9-gpu';
+      project.write(`${gpu}/ready.json`, '{"format":1,"tensorflow":"9.9.9","device":"gpu","binding":"binding.node"}');
+      for (const path of ['binding.node', 'python/tensorflow/libtensorflow_cc.so.2', 'python/nvidia/cublas/lib/libcublas.so.12', 'python/nvidia/cublas/include/cublas.h']) project.write(`${gpu}/${path}`, path);
+      project.write('bin/nvidia-smi', '#!/bin/sh\ncase "$1" in *index*) echo "0, 81559" ;; *) echo "NVIDIA H100, 81559 MiB, 550.54" ;; esac\n');
+      chmodSync(project.path('bin/nvidia-smi'), 0o755);
+      project.write('pipe.hosts.yaml', `hosts:\n  box: ${site.entry(`setup: 'unset PIPE_BACKENDS; export XDG_CACHE_HOME=/nowhere PATH=${project.path('bin')}:$PATH'`)}\n`);
+      expect(project.pipe(['hosts'], env).stdout).toMatch(/✓ gpu +NVIDIA H100, 81559 MiB, 550\.54\n +✓ backend +the first typed cell sends this machine's \(tensorflow-9\.9\.9-gpu\)/);
+      project.write('pipe.yaml', project.read('pipe.yaml').replace('n: 2', 'n: 4'));
+      expect(project.pipe(['run', '--json'], env).stdout).toContain('"ran":1');
+      expect(project.read('cache/out/p/look/seen')).toContain('tensorflow-9.9.9-gpu/python/nvidia/cublas/lib/libcublas.so.12');
+      expect(project.read('cache/out/p/look/seen')).not.toContain('cublas.h');
+      rmSync(project.path('here/tensorflow-9.9.9-gpu'), { recursive: true });
+      expect(project.pipe(['hosts'], env).stdout).toMatch(/! backend +its GPUs are not used by tensors: the first typed cell sends .*-cpu\)\n.*pipe backend install --gpu/);
       const own = project.path('there');
       project.write('pipe.hosts.yaml', `hosts:\n  box: ${site.entry(`setup: 'export PIPE_BACKENDS=${own}'`)}\n`);
-      project.write('pipe.yaml', project.read('pipe.yaml').replace('n: 2', 'n: 3'));
+      project.write('pipe.yaml', project.read('pipe.yaml').replace('n: 4', 'n: 3'));
       expect(project.pipe(['run', '--json'], env).stdout).toContain('"ran":1');
       expect(project.read('cache/out/p/look/seen')).toBe(`${own} own own/ready.json`);
     } finally {

@@ -1,6 +1,6 @@
 /** One connection to a host, with an agent at its other end: questions and answers, contents, and what jobs tell. */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
-import { FrameReader, FrameWriter } from './frames.ts';
+import { FrameReader, FrameWriter, joined } from './frames.ts';
 import type { Header } from './frames.ts';
 import { greeting } from './protocol.ts';
 import type { HostTrouble } from './protocol.ts';
@@ -104,11 +104,11 @@ export class Link {
     return (await answer) as T;
   }
 
-  /** Part of a content; resolves when there is room for more. */
+  /** Part of a content; resolves when its buffer may be used again. */
   async send(header: Header, payload: Uint8Array): Promise<void> {
     if (this.#lost !== null) throw this.#lost;
     this.sentBytes += payload.length;
-    await this.#writer.send(header, payload);
+    await this.#writer.sendWhole(header, payload);
   }
 
   listen(job: string, frame: JobFrame): () => void {
@@ -125,13 +125,15 @@ export class Link {
     await this.closed;
   }
 
-  private take(header: Header, payload: Buffer): void {
+  private take(header: Header, payload: readonly Buffer[]): void {
     if (typeof header.job === 'string') {
-      for (const frame of this.#jobs.get(header.job) ?? []) frame(header, payload);
+      for (const frame of this.#jobs.get(header.job) ?? []) frame(header, joined(payload));
       return;
     }
     if (typeof header.data === 'number') {
-      this.#pending.get(header.data)?.onData?.(payload);
+      const onData = this.#pending.get(header.data)?.onData;
+      if (payload.length === 0) onData?.(Buffer.alloc(0));
+      else for (const part of payload) onData?.(part);
       return;
     }
     const pending = this.#pending.get(header.id as number);

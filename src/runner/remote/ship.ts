@@ -33,27 +33,47 @@ export async function ship(host: Host, link: Link, wanted: ReadonlyMap<Digest, (
 async function sendContents(link: Link, shipment: Shipment): Promise<void> {
   const absent = new Set(await link.ask<string[]>('missing-blobs', { entries: shipment.entries }));
   if (absent.size === 0) return;
+  const sender = new ContentSender(link);
   for (const entry of shipment.entries) {
     const [type, , content] = entry;
     const name = type === 'x' ? `${content}.x` : content;
     if ((type !== 'f' && type !== 'x') || !absent.delete(name)) continue;
-    await sendFile(link, name, entry, shipment.pathOf(entry));
+    await sender.sendFile(name, entry, shipment.pathOf(entry));
   }
+  await sender.flush();
   await link.ask('blobs-sent');
 }
 
-async function sendFile(link: Link, name: string, [, , , size]: HostEntry, path: string): Promise<void> {
-  const descriptor = openSync(fsPath(path), 'r');
-  try {
-    let at = 0;
-    do {
-      const chunk = Buffer.allocUnsafe(Math.min(largestPayload, size - at));
-      const count = chunk.length === 0 ? 0 : readSync(descriptor, chunk, 0, chunk.length, at);
-      if (count === 0 && size > at) throw new Error(`${shownPath(path)} became shorter while it was being sent`);
-      await link.send(at === 0 ? { op: 'blob', name, size } : { op: 'chunk' }, chunk.subarray(0, count));
-      at += count;
-    } while (at < size);
-  } finally {
-    closeSync(descriptor);
+/** Reads into one buffer while the other is on its way: a new one for each piece would cost more than all else here. */
+class ContentSender {
+  readonly #link: Link;
+  readonly #buffers = [0, 1].map(() => ({ bytes: Buffer.allocUnsafe(largestPayload), free: Promise.resolve() }));
+  #next = 0;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  async sendFile(name: string, [, , , size]: HostEntry, path: string): Promise<void> {
+    const descriptor = openSync(fsPath(path), 'r');
+    try {
+      let at = 0;
+      do {
+        const buffer = this.#buffers[this.#next++ % this.#buffers.length]!;
+        await buffer.free;
+        const count = size === 0 ? 0 : readSync(descriptor, buffer.bytes, 0, Math.min(largestPayload, size - at), at);
+        if (count === 0 && size > at) throw new Error(`${shownPath(path)} became shorter while it was being sent`);
+        buffer.free = this.#link.send(at === 0 ? { op: 'blob', name, size } : { op: 'chunk' }, buffer.bytes.subarray(0, count));
+        // Told by the one who waits for the buffer.
+        buffer.free.catch(() => undefined);
+        at += count;
+      } while (at < size);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all(this.#buffers.map(({ free }) => free));
   }
 }

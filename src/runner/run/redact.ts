@@ -1,4 +1,5 @@
 /** Keeps values of `env.secret` out of what is shown and stored. */
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { Transform } from 'node:stream';
 import type { TransformCallback } from 'node:stream';
 
@@ -21,6 +22,26 @@ export function secretValues(names: readonly string[], environment: Readonly<Rec
 export function redactor(secrets: readonly string[]): Redact {
   if (secrets.length === 0) return text => text;
   return text => secrets.reduce((result, secret) => result.replaceAll(secret, mask), text);
+}
+
+/** Puts stars over them in a file that somebody reads by its offsets: nothing in it moves. */
+export function starOut(path: string, secrets: readonly string[]): void {
+  if (secrets.length === 0 || !existsSync(path)) return;
+  const bytes = readFileSync(path);
+  let found = false;
+  for (const secret of secrets.map(text => Buffer.from(text))) {
+    for (let at = bytes.indexOf(secret); at >= 0; at = bytes.indexOf(secret, at)) {
+      bytes.fill('*', at, at + secret.length);
+      found = true;
+    }
+  }
+  if (!found) return;
+  const descriptor = openSync(path, 'r+');
+  try {
+    for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done, bytes.length - done, done);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /**

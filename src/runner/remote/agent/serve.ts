@@ -76,7 +76,7 @@ class Agent {
     process.stdin.on('end', () => this.#blob?.abandon());
   }
 
-  #take(header: Header, payload: Buffer): void {
+  #take(header: Header, payload: readonly Buffer[]): void {
     if (header.op === 'blob') return this.#takeBlob(header as { name: string; size: number }, payload);
     if (header.op === 'chunk') return this.#takeChunk(payload);
     const { id } = header;
@@ -86,7 +86,7 @@ class Agent {
     );
   }
 
-  #takeBlob({ name, size }: { name: string; size: number }, payload: Buffer): void {
+  #takeBlob({ name, size }: { name: string; size: number }, payload: readonly Buffer[]): void {
     this.#blob?.abandon();
     this.#blob = null;
     try {
@@ -98,11 +98,11 @@ class Agent {
   }
 
   /** What follows a failure belongs to the content that failed, and is read past. */
-  #takeChunk(payload: Buffer): void {
+  #takeChunk(payload: readonly Buffer[]): void {
     if (this.#blob === null) return;
     const blob = this.#blob;
     try {
-      if (blob.write(payload)) this.#blob = null;
+      for (const part of payload.length === 0 ? [Buffer.alloc(0)] : payload) if (blob.write(part)) this.#blob = null;
     } catch (error) {
       this.#trouble ??= error;
       blob.abandon();

@@ -8,7 +8,8 @@ import { basename, join } from 'node:path';
 import type { Grant, Job, JobOutcome } from '../../run/executor.ts';
 import { createLocalExecutor } from '../../run/local.ts';
 import { thisProcess } from '../../run/owner.ts';
-import { createWorkFolder, outputPaths } from '../../run/work-folder.ts';
+import { secretValues, starOut } from '../../run/redact.ts';
+import { createWorkFolder, jobFiles, outputPaths } from '../../run/work-folder.ts';
 import { errorCode } from '../../store/file-bytes.ts';
 import type { Artefact, Key } from '../../store/model.ts';
 import { PipeError } from '../../diagnostic.ts';
@@ -122,6 +123,8 @@ async function run({ folder, programs, paths, job: asked, grant, secret }: Parts
   const notices: string[] = [];
   const outcome = await executor.execute(job, { signal, kill, onEvent: () => undefined, onNotice: text => void notices.push(text) });
   const ranMs = performance.now() - started;
+  // Whoever follows it leaves secrets out as it reads; the file stays.
+  starOut(jobFiles(paths.work).events, secretValues(Object.keys(secret), secret));
   const ended = (result: JobOutcome, outputs: Readonly<Record<string, Artefact>> | null): HostExit => ({
     token: asked.token, outcome: result, outputs, grant, node: hostname(), ranMs,
   });
