@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { hostname } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { execFileSync } from 'node:child_process';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { tell } from '../faults/rig/tally.ts';
 import { processesOf } from '../faults/rig/processes.ts';
 import type { TestProject } from '../rig/pipe.ts';
@@ -270,4 +270,38 @@ describeWith(['slurm'], 'faults of a Slurm cluster', () => {
     const found = execFileSync('sh', ['-c', `grep -l '"WATCH":"${cells.project.path('watch')}"' ${site.folder}/jobs/*/job.json 2>/dev/null | xargs -r grep -l '"I":"${cell}"' || true`], { encoding: 'utf8' }).trim().split('\n')[0]!;
     return join(site.folder, 'checkpoints', found.split('/').at(-2) ?? '-');
   }
+});
+
+// Version 1 is what Slurm can use without systemd.
+const limited = existsSync('/sys/fs/cgroup/memory/tasks');
+describe.skipIf(!limited)(`a Slurm cluster that keeps jobs within their memory${limited ? '' : ' (no control groups of version 1 here)'}`, () => {
+  describeWith(['slurm'], 'memory', () => {
+    let site: SlurmSite;
+    beforeAll(async () => void (site = await startSlurmSite('cgroup')));
+    afterAll(async () => await site.stop());
+
+    it('a job that wants more than it has is named, and gets more by policy', () => {
+      const project = site.project(`
+stages:
+  hog:
+    on: lab
+    resources: { memory: 250M }
+    retries: { times: 1, on: [oom], grow: { memory: 4 } }
+    run: |
+      set -e
+      head -c 400M /dev/zero | tail -n 1 > big
+      wc -c < big > \${out.bytes}
+    out: { bytes: bytes.txt }
+`);
+      try {
+        const { stdout, stderr, code } = project.pipe(['run', '--json'], site.env);
+        expect(code, stdout + stderr).toBe(0);
+        expect(project.read('cache/out/p/hog/bytes').trim()).toBe(String(400 << 20));
+        expect(project.pipe(['sql', '--format', 'json', "SELECT cause, message FROM attempt WHERE status <> 'ran'"]).stdout).toMatch(/oom/);
+        tell('Slurm: a job over its memory', 'named; the next attempt had four times as much', 1);
+      } finally {
+        project.remove();
+      }
+    });
+  });
 });

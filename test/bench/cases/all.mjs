@@ -11,6 +11,7 @@ import { typedEmpty } from './typed-empty.mjs';
 import { bigOutputs } from './big-outputs.mjs';
 import { liveView } from './live-view.mjs';
 import { restoreShared } from './restore-shared.mjs';
+import { slurmArray } from './slurm-array.mjs';
 import { sshOverhead } from './ssh-overhead.mjs';
 import { sshUnchanged, sshUpload } from './ssh-blobs.mjs';
 
@@ -33,4 +34,5 @@ export const allCases = [
   sshOverhead,
   sshUnchanged,
   sshUpload,
+  slurmArray,
 ];

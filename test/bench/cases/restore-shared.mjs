@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { freePorts } from '../fixtures/free-ports.mjs';
 import { project } from '../fixtures/files.mjs';
 import { interleave } from '../interleave.mjs';
 import { wallOf } from '../statistics.mjs';
@@ -111,22 +111,6 @@ function writeRandom(path) {
   const file = openSync(path, 'w');
   for (let left = fileBytes; left > 0; left -= 25_000_000) writeSync(file, randomBytes(25_000_000));
   closeSync(file);
-}
-
-/** @param {number} count @returns {Promise<number[]>} */
-async function freePorts(count) {
-  /** @type {number[]} */
-  const ports = [];
-  for (let left = count; left > 0; left--) {
-    ports.push(await new Promise((resolve, reject) => {
-      const server = createServer().on('error', reject).listen(0, '127.0.0.1', () => {
-        const address = server.address();
-        const port = typeof address === 'object' && address !== null ? address.port : 0;
-        server.close(() => resolve(port));
-      });
-    }));
-  }
-  return ports;
 }
 
 export const restoreShared = servers.map(restoreFrom);

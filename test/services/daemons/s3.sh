@@ -3,6 +3,8 @@
 set -euo pipefail
 alive() { case "$(ps -o stat= -p "$1" 2>/dev/null)" in '' | Z*) return 1 ;; esac; }
 version=v1.8.0
+# Of Go, to compile it.
+needs=1.25.0
 # Compiling takes more than a minute: kept for other checkouts and the next time.
 binary="${PIPE_TEST_PROGRAMS:-${XDG_CACHE_HOME:-$HOME/.cache}/pipe-test-programs}/versitygw-$version"
 
@@ -10,9 +12,16 @@ case "$1" in
 present) [ -x "$binary" ] && command -v curl >/dev/null ;;
 install)
   command -v curl >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends curl >/dev/null
-  command -v go >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends golang-go >/dev/null
+  command -v go >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends golang-go ca-certificates >/dev/null
+  go=go
+  if ! printf '%s\n' "$needs" "$(go env GOVERSION | sed 's/^go//')" | sort -CV; then
+    # Debian's is older than the server asks for. A newer one is a module like any other, but for its programs' permissions.
+    toolchain=$(GOFLAGS=-modcacherw go mod download -json "golang.org/toolchain@v0.0.1-go$needs.$(go env GOOS)-$(go env GOARCH)" | sed -n 's/^.*"Dir": "\(.*\)",$/\1/p')
+    chmod -R u+x "$toolchain/bin" "$toolchain/pkg/tool"
+    go=$toolchain/bin/go
+  fi
   made=$(mktemp -d)
-  GOBIN="$made" go install -ldflags='-s -w' "github.com/versity/versitygw/cmd/versitygw@$version"
+  GOBIN="$made" GOTOOLCHAIN=local "$go" install -ldflags='-s -w' "github.com/versity/versitygw/cmd/versitygw@$version"
   mkdir -p "$(dirname "$binary")"
   mv "$made/versitygw" "$binary.$$" && mv "$binary.$$" "$binary"
   ;;

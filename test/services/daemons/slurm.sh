@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Slurm on one node with two made-up GPUs, as root and without systemd; its configuration is FOLDER/slurm.conf:
-# slurm.sh present | install | start FOLDER CONTROLLER_PORT NODE_PORT | stop FOLDER | stop-controller FOLDER | restart-controller FOLDER
+# slurm.sh present | install | start FOLDER CONTROLLER_PORT NODE_PORT [cgroup] | stop FOLDER | stop-controller FOLDER | restart-controller FOLDER
 set -euo pipefail
 alive() { case "$(ps -o stat= -p "$1" 2>/dev/null)" in '' | Z*) return 1 ;; esac; }
 
@@ -29,6 +29,9 @@ install) DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-reco
 start)
   folder=$2
   host=$(hostname -s)
+  # With control groups Slurm keeps jobs within their memory; without, it runs anywhere.
+  track=linuxproc task=none gather=linux
+  [ "${5:-}" != cgroup ] || track=cgroup task=cgroup gather=cgroup
   memory=$(($(awk '/MemTotal/{print $2}' /proc/meminfo) / 1024 - 1024))
   mkdir -p "$folder"/{state,spool,log,munge,gpu,socket}
   chmod 755 "$folder" "$folder/socket"
@@ -57,8 +60,8 @@ SlurmctldLogFile=$folder/log/slurmctld.log
 SlurmdLogFile=$folder/log/slurmd.log
 SwitchType=switch/none
 MpiDefault=none
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+ProctrackType=proctrack/$track
+TaskPlugin=task/$task
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 DefMemPerCPU=256
@@ -76,11 +79,12 @@ PriorityType=priority/basic
 JobRequeue=1
 GresTypes=gpu
 AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherType=jobacct_gather/$gather
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory Gres=gpu:fake:2 State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 C
   printf 'AutoDetect=off\nNodeName=%s Name=gpu Type=fake File=%s\n' "$host" "$folder/gpu/fake[0-1]" >"$folder/gres.conf"
+  printf 'CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\nCgroupAutomount=no\nConstrainRAMSpace=yes\n' >"$folder/cgroup.conf"
   export SLURM_CONF=$folder/slurm.conf
   slurmctld -c -f "$folder/slurm.conf"
   slurmd -c -f "$folder/slurm.conf" -N "$host"

@@ -36,8 +36,8 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
-/** Starts it in a temporary folder and on free ports; `ports`: how many its script takes. */
-export async function startDaemon(name: string, ports: number): Promise<Daemon> {
+/** Starts it in a temporary folder and on free ports; `ports`: how many its script takes, `words`: what it takes besides. */
+export async function startDaemon(name: string, ports: number, ...words: readonly string[]): Promise<Daemon> {
   const folder = mkdtempSync(join(tmpdir(), `pipe-${name}-`));
   const numbers = await freePorts(ports);
   const tell = async (command: string, ...words: readonly string[]): Promise<string> => (await run(script(name), [command, folder, ...words])).stdout;
@@ -46,7 +46,7 @@ export async function startDaemon(name: string, ports: number): Promise<Daemon> 
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    await tell('start', ...numbers.map(String));
+    await tell('start', ...numbers.map(String), ...words);
   } catch (error) {
     await remove().catch(() => undefined);
     throw error;

@@ -20,8 +20,8 @@ export interface SlurmSite {
   stop(): Promise<void>;
 }
 
-export async function startSlurmSite(): Promise<SlurmSite> {
-  const daemon = await startDaemon('slurm', 2);
+export async function startSlurmSite(...words: readonly 'cgroup'[]): Promise<SlurmSite> {
+  const daemon = await startDaemon('slurm', 2, ...words);
   const folder = mkdtempSync(join(tmpdir(), 'pipe-cluster-'));
   const env = { SLURM_CONF: join(daemon.folder, 'slurm.conf') };
   return {

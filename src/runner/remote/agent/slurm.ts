@@ -30,7 +30,7 @@ export class Slurm {
   readonly #program: readonly string[];
   readonly #waiting = new Map<string, { readonly jobs: HostJob[]; readonly done: ((error: Error | null) => void)[] }>();
   #views = new Map<string, SlurmView>();
-  #askedAt = 0;
+  #askedAt = -Infinity;
   /** When the query began that has given the views. */
   #viewsAt = -Infinity;
   #asking: Promise<void> | null = null;
@@ -115,7 +115,7 @@ export class Slurm {
 
   /** One query for all jobs of this user that this program submitted; at most one a second. */
   async refresh(): Promise<void> {
-    if (performance.now() - this.#askedAt < queryMs) return;
+    if (this.#asking === null && performance.now() - this.#askedAt < queryMs) return;
     this.#asking ??= this.#query().finally(() => void (this.#asking = null));
     await this.#asking;
   }
