@@ -2,8 +2,9 @@ import { writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { defineStage } from '../src/stage.ts';
 import { schedules } from '../src/study/nn/schedule.ts';
+import { auxiliaryKinds } from '../src/study/nn/auxiliary.ts';
 import { type Masking, maskingOf } from '../src/study/nn/masking.ts';
-import { type ModelConfig, modelConfig, ModelConfigError, type ModelInput, type SizeOptions } from '../src/study/nn/model-config.ts';
+import { checked, type ModelConfig, modelConfig, ModelConfigError, type ModelInput, type SizeOptions } from '../src/study/nn/model-config.ts';
 import { checkReading, type Reading, type TextReading, wholeReading } from '../src/study/nn/reading.ts';
 import { imageNetNormalisation, logitFactor, recipeOf } from '../src/study/nn/recipe.ts';
 import { type TowerVariant, towerVariants, variantConfig } from '../src/study/nn/tower-variants.ts';
@@ -31,6 +32,8 @@ interface SizeParams {
   readonly patch: number | null;
   readonly headWidth: number | null;
   readonly recipe: string | null;
+  readonly auxiliary: (typeof auxiliaryKinds)[number];
+  readonly auxiliaryWeight: number;
   readonly input: { readonly resolution: number; readonly context: number; readonly vocabulary: number | 'clip' } | null;
 }
 
@@ -51,7 +54,8 @@ function maskedConfig(params: SizeParams, data: Partial<ModelInput> = {}): { con
   // With the recipe patches need not fill the image.
   const filled = recipe === null || resolution === undefined ? {} : { resolution: Math.floor(resolution / patch) * patch };
   const built = variantConfig(params.size, params.sharing, { ...options, input: { ...options.input, ...filled }, attention, rotary });
-  const config = recipe?.factor === true ? { ...built, logitFactor } : built;
+  const asked = params.auxiliary === 'none' ? {} : { auxiliary: { kind: params.auxiliary, weight: params.auxiliaryWeight } };
+  const config = checked({ ...built, ...(recipe?.factor === true ? { logitFactor } : {}), ...asked });
   const text: TextReading = recipe?.characters === true ? { kind: 'characters', tokens: config.text.context } : said.reading.text;
   const reading: Reading = {
     ...said.reading,
@@ -89,6 +93,9 @@ export const stage = defineStage({
        * (`tuned`, `stretched`); several are joined by `+`.
        */
       masking: z.string().default('full'),
+      /** A loss beside contrast: words (`mlm`) or runs of words (`span`) are hidden, or patches (`mim`), and asked for. */
+      auxiliary: z.enum(auxiliaryKinds).default('none'),
+      auxiliaryWeight: z.number().positive().default(0.5),
       /** Budget of tokens a caption, start and end included, for ways of reading that have one. */
       tokens: z.int().nullable().default(null),
       /** Share of the steps that reads everything, with `tuned`. */
@@ -313,7 +320,9 @@ export const stage = defineStage({
       };
       const reading = masking.tuned ? { ...masking.reading, ...wholeReading } : masking.reading;
       const plain = params.recipe === null && reading.text.kind === 'whole' && reading.image.kind === 'whole';
-      await saveModel(outputs.model, { config, training, weights: result.weights, ...(plain ? {} : { reading }) });
+      // What was asked for in training is no part of the model.
+      const { auxiliary: _, ...kept } = config;
+      await saveModel(outputs.model, { config: kept, training, weights: result.weights, ...(plain ? {} : { reading }) });
       await writeFile(outputs.metrics, metricLines(result.rows));
       const last = (metric: string): number | undefined => result.rows.findLast((row) => row.metric === metric)?.value;
       const validated = last('validation_loss');

@@ -5,6 +5,7 @@ import { pooledAtStart } from './attention-pattern.ts';
 import { partsOfBatch, patchesRead, placesRead, readCaption, rowPatch, textShape, wholeReading } from './reading.ts';
 import type { Reading } from './reading.ts';
 import type { Random } from '../data/random.ts';
+import { hidePatches, hideWords } from './auxiliary.ts';
 import { augmentImages, centreOf } from './augment.ts';
 import type { Augment } from './augment.ts';
 import type { ModelConfig } from './model-config.ts';
@@ -103,12 +104,15 @@ export function batchBuilder(
     ...(parts.padding ? { padding: new Float32Array(sequences * shape.tokens) } : {}),
     ...(parts.shares ? { shares: new Float32Array(sequences) } : {}),
     ...(parts.targets ? { targets: new Int32Array(sequences * shape.tokens), counted: new Float32Array(sequences * shape.tokens) } : {}),
+    ...(parts.words ? { masked: new Int32Array(sequences * shape.tokens) } : {}),
+    ...(parts.hidden ? { hidden: new Float32Array(batch * read) } : {}),
     ...(parts.route > 0 ? { route: new Float32Array(batch * parts.route) } : {}),
   };
   const tables = normalisationTables(reading.normalisation ?? images);
   const fixed = (row: number): Random => randomOf('reading', row);
 
   const unused = randomOf('unused');
+  const readLengths = new Int32Array(batch);
   const fillImages = (rows: ArrayLike<number>, { augment, random = fixed }: BatchDraws): void => {
     images.read(rows, pixels);
     const to = reading.fit === 'scale' ? resolution : given;
@@ -145,6 +149,7 @@ export function batchBuilder(
       readCaption(tokens, rows[index]!, reading.text, shape.tokens, draws(rows[index]!), (sequence, own) => {
         const at = index * shape.sequences + sequence;
         result.ids.set(own, at * shape.tokens);
+        readLengths[index] = own.length;
         result.ends[at] = at * shape.tokens + (atStart ? 0 : own.length - 1);
         result.padding?.fill(0, at * shape.tokens, at * shape.tokens + own.length);
         for (let place = 1; place < own.length; place++) result.targets?.fill(own[place]!, at * shape.tokens + place - 1, at * shape.tokens + place);
@@ -160,6 +165,24 @@ export function batchBuilder(
       }
     }
   };
+  /** What an auxiliary loss asks for takes the place of next tokens. */
+  const hide = (rows: ArrayLike<number>, { random = fixed }: BatchDraws): void => {
+    if (result.masked !== undefined && result.targets !== undefined && result.counted !== undefined) {
+      result.masked.set(result.ids);
+      result.targets.set(result.ids);
+      result.counted.fill(0);
+      for (let index = 0; index < batch; index++) {
+        const from = index * shape.tokens;
+        // Between start and end; an empty caption has nothing to hide but its end.
+        const to = Math.max(from + 2, from + readLengths[index]! - 1);
+        for (const { place, instead } of hideWords(config.auxiliary!.kind as 'mlm' | 'span', result.ids, from + 1, to, config.text.vocabulary, random(rows[index]!))) {
+          result.masked[place] = instead;
+          result.counted[place] = 1;
+        }
+      }
+    }
+    for (let index = 0; index < batch && result.hidden !== undefined; index++) result.hidden.set(hidePatches(read, random(rows[index]!)), index * read);
+  };
   /** Modalities without an adapter of their own take the last. */
   const fillRoute = (rows: ArrayLike<number>): void => {
     if (result.route === undefined) return;
@@ -174,6 +197,7 @@ export function batchBuilder(
     if (rows.length !== batch) throw new RangeError(`a batch of ${rows.length} rows where ${batch} are expected`);
     fillImages(rows, draws);
     fillTexts(rows, draws);
+    hide(rows, draws);
     fillRoute(rows);
     return result;
   };

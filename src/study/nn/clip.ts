@@ -1,4 +1,5 @@
 import { attentionMask, pooledAtStart } from './attention-pattern.ts';
+import { withHidden } from './auxiliary.ts';
 import { adaptedEmbedding } from './adapters.ts';
 import type { AttentionShape, Tensor } from './kernels.ts';
 import { add, addPositions, addVector, dense, gatherRows, layerNorm, normalise, prependClass } from './layers.ts';
@@ -25,6 +26,8 @@ export interface TowerOptions {
 export interface ImageFeeds {
   readonly patches: Tensor;
   readonly places?: Tensor | undefined;
+  /** 1 where a patch is hidden, `[batch * patches, 1]`; a learned vector takes its place. */
+  readonly hidden?: Tensor | undefined;
   /** One-hot modality of each pair, `[batch, experts]`, where adapters are routed by it. */
   readonly route?: Tensor | undefined;
 }
@@ -50,9 +53,10 @@ export function lastNorm(tape: Tape, weight: WeightOf, config: ModelConfig, towe
 }
 
 /** Patches with their places: all of them, those of `places`, or a smaller image's, whose places lie between the learned ones. */
-function placed(tape: Tape, weight: WeightOf, config: ModelConfig, { patches, places }: ImageFeeds, batch: number, reading: ImageReading): Tensor {
+function placed(tape: Tape, weight: WeightOf, config: ModelConfig, { patches, places, hidden }: ImageFeeds, batch: number, reading: ImageReading): Tensor {
   const positions = weight('image.positions');
-  const embedded = dense(tape, patches, weight('image.patch.weight'));
+  const plain = dense(tape, patches, weight('image.patch.weight'));
+  const embedded = hidden === undefined ? plain : withHidden(tape, plain, hidden, weight('image.hidden'));
   if (places === undefined) {
     const grid = config.image.resolution / config.image.patch;
     const table = reading.kind === 'resize' ? halvedPositions(tape, positions, grid) : positions;

@@ -1,5 +1,6 @@
 import type { Adapter } from './adapter-config.ts';
 import { ModelConfigError } from './config-error.ts';
+import type { Auxiliary } from './auxiliary.ts';
 import type { Decoder } from './decoder-config.ts';
 import type { ResNetShape } from './resnet.ts';
 import { attentionMask, AttentionPatternError, type AttentionPattern, pooledAtStart, reachesAll } from './attention-pattern.ts';
@@ -45,6 +46,8 @@ export interface ModelConfig {
   readonly logitFactor?: number;
   /** Parts that are trained while the rest is frozen; left out: everything is trained. */
   readonly adapter?: Adapter;
+  /** What is asked for beside contrast, in training alone. */
+  readonly auxiliary?: Auxiliary;
   /** What writes captions, with the towers' sizes; left out: nothing does. */
   readonly decoder?: Decoder;
 }
@@ -268,6 +271,11 @@ export function checked(config: ModelConfig): ModelConfig {
   }
   checkAttention(config);
   if (config.decoder !== undefined) checkDecoder(config);
+  const asked = config.auxiliary?.kind;
+  if (asked === 'mim' && config.image.resnet !== undefined) throw new ModelConfigError(`mim hides patches, but ${config.name} has a ResNet`, 'take a size such as d64l3');
+  if ((asked === 'mlm' || asked === 'span') && config.text.attention === undefined) {
+    throw new ModelConfigError(`${asked} asks for words that a causal tower has not yet seen around`, 'set masking: bidirectional, or another that looks ahead');
+  }
   if (config.image.resnet !== undefined && (config.adapter !== undefined || config.decoder !== undefined)) {
     throw new ModelConfigError(`adapters and decoders need an image tower of transformer blocks, but ${config.name} has a ResNet`, 'take a base such as d64l3');
   }

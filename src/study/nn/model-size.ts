@@ -61,7 +61,17 @@ export function textMacs(config: ModelConfig, { text: reading }: Reading = whole
 
 /** Multiply-accumulates of one image and one caption, forward. */
 export function macsPerPair(config: ModelConfig, reading: Reading = wholeReading): number {
-  const { decoder } = config;
+  const { decoder, auxiliary } = config;
+  if (auxiliary !== undefined) {
+    // A second pass of the tower that is asked, and its head.
+    const { auxiliary: _, ...plain } = config;
+    const { width, vocabulary } = config.text;
+    const asked =
+      auxiliary.kind === 'mim'
+        ? imageMacs(config, reading) + 3 * config.image.patch ** 2 * patchCount(config) * config.image.width
+        : textMacs(config, reading) + textShape(config, reading.text).tokens * width * vocabulary;
+    return macsPerPair(plain, reading) + asked;
+  }
   if (decoder === undefined) return imageMacs(config, reading) + textMacs(config, reading);
   const own = decoderMacs(config, textShape(config, reading.text).tokens);
   const image = decoder.kind === 'prefix-lm' ? 0 : imageMacs(config, reading) - (decoder.kind === 'git' ? config.image.width * config.embedding : 0);

@@ -88,6 +88,13 @@ function vitParameters(config: ModelConfig, modality: boolean): Parameter[] {
     ...norm('image.before', image.width, 'image tower'),
     ...blocks('image', image.width, image.layers, 'image tower'),
     ...norm('image.after', image.width, 'image tower'),
+    ...(config.auxiliary?.kind === 'mim'
+      ? [
+          vector('image.hidden', image.width, normal(0.02), 'image tower'),
+          matrix('image.reconstruct.weight', [image.width, 3 * image.patch ** 2], image.width ** -0.5, 'image tower'),
+          vector('image.reconstruct.bias', 3 * image.patch ** 2, constant(0), 'image tower'),
+        ]
+      : []),
     matrix('image.projection', [image.width, embedding], image.width ** -0.5, 'projection'),
   ];
 }

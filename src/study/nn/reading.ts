@@ -59,6 +59,9 @@ export function textShape(config: ModelConfig, { kind, ...reading }: TextReading
 /** Whether a model can be read so. @throws ModelConfigError where it cannot. */
 export function checkReading(config: ModelConfig, { text, image }: Reading): void {
   const grid = config.image.resolution / config.image.patch;
+  if (config.auxiliary !== undefined && (text.kind === 'chunks' || image.kind !== 'whole')) {
+    throw new ModelConfigError(`${config.auxiliary.kind} hides a part of what is read, which is already in parts`, 'leave out chunks and image-…');
+  }
   if (config.image.resnet !== undefined && image.kind !== 'whole') {
     throw new ModelConfigError(`image-${image.kind} leaves out patches, but ${config.name} has a ResNet, which has none`, 'leave it out, or take a size such as d64l3');
   }
@@ -72,12 +75,14 @@ export function checkReading(config: ModelConfig, { text, image }: Reading): voi
 
 /** Which of a batch's optional parts a model and its reading need. */
 export const partsOfBatch = (
-  { text, adapter, decoder }: ModelConfig,
+  { text, adapter, decoder, auxiliary }: ModelConfig,
   reading: Reading,
-): { readonly targets: boolean; readonly places: boolean; readonly padding: boolean; readonly shares: boolean; readonly route: number } => ({
+): { readonly targets: boolean; readonly words: boolean; readonly hidden: boolean; readonly places: boolean; readonly padding: boolean; readonly shares: boolean; readonly route: number } => ({
   // Numbers of modalities that pairs are routed by; 0 where they are not.
   route: adapter?.routing === 'hard' ? adapter.experts!.length : 0,
-  targets: decoder !== undefined,
+  words: auxiliary?.kind === 'mlm' || auxiliary?.kind === 'span',
+  hidden: auxiliary?.kind === 'mim',
+  targets: decoder !== undefined || auxiliary?.kind === 'mlm' || auxiliary?.kind === 'span',
   places: reading.image.kind !== 'whole' && reading.image.kind !== 'resize',
   padding: text.attention !== undefined,
   shares: reading.text.kind === 'chunks',

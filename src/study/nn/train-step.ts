@@ -3,6 +3,7 @@ import type { ImageFeeds, TextFeeds } from './clip.ts';
 import type { FeedShape, Precision, ProgramFunction, StateEntry, StepFunction } from './compiled-step.ts';
 import { contrastiveInBlocks } from './contrastive-blocks.ts';
 import type { Backend } from './backend.ts';
+import { auxiliaryLoss } from './auxiliary.ts';
 import { scaled, shifted } from './adapter-layers.ts';
 import { decode } from './decoder.ts';
 import { tokenLosses, weightedTotal } from './decoder-layers.ts';
@@ -47,6 +48,10 @@ export interface Batch {
   /** `[sequences * tokens]`: the token after each, and 1 where there is one. */
   readonly targets?: Int32Array;
   readonly counted?: Float32Array;
+  /** `[sequences * tokens]`: ids with some hidden; then targets are what was there, and counted says where. */
+  readonly masked?: Int32Array;
+  /** `[batch * patches]`: 1 where a patch is hidden. */
+  readonly hidden?: Float32Array;
   /** `[batch * experts]`: one where the pair has the expert's modality. */
   readonly route?: Float32Array;
 }
@@ -64,6 +69,8 @@ export function batchFeeds(config: ModelConfig, batch: number, reading: Reading 
     ...(parts.padding ? { padding: { shape: [rows, tokens], dtype: 'float32' } } : {}),
     ...(parts.shares ? { shares: { shape: [rows, 1], dtype: 'float32' } } : {}),
     ...(parts.targets ? { targets: { shape: [rows * tokens], dtype: 'int32' }, counted: { shape: [rows * tokens, 1], dtype: 'float32' } } : {}),
+    ...(parts.words ? { masked: { shape: [rows * tokens], dtype: 'int32' } } : {}),
+    ...(parts.hidden ? { hidden: { shape: [batch * patches, 1], dtype: 'float32' } } : {}),
     ...(parts.route > 0 ? { route: { shape: [batch, parts.route], dtype: 'float32' } } : {}),
   };
 }
@@ -162,6 +169,7 @@ export function trainStep(
   if (contrasted % partSize !== 0) throw new RangeError(`chunks of ${partSize} pairs do not fill ${contrasted} pairs`);
   const chunks = contrasted / partSize;
   if (config.image.resnet !== undefined && chunks > 1) throw new RangeError('a ResNet normalises over the whole batch: leave chunk out');
+  if (config.auxiliary !== undefined && chunks > 1) throw new RangeError('an auxiliary loss is of whole batches: leave chunk out');
   if (config.decoder !== undefined && chunks > 1) throw new RangeError('a decoder is trained on whole batches: leave chunk out');
   const parameters = parametersOf(config);
   const trained = parameters.filter(({ frozen = false }) => !frozen);
@@ -189,11 +197,17 @@ export function trainStep(
     const loss = scaled(tape, weightedTotal(tape, tokenLosses(tape, hidden, weight('text.embedding'), feeds['targets']!), shares), caption);
     return image === undefined || text === undefined ? loss : add(tape, loss, scaled(tape, contrast(tape, weights, { image, text }), own));
   };
+  const besides = (tape: Tape, weights: ReadonlyMap<string, Tensor>, feeds: Feeds): Tensor => {
+    const { masked, targets, counted, hidden } = feeds;
+    const all = { image: imageFeeds(feeds), text: textFeeds(feeds), masked, targets, counted, hidden };
+    return auxiliaryLoss(tape, (name) => weights.get(name)!, config, all, partSize, towers);
+  };
   const lossAndGradients = (kernels: Kernels, feeds: Readonly<Record<string, Tensor>>, access: StepState): { loss: Tensor; gradients: Map<string, Tensor> } => {
     const tape = new Tape(kernels);
     const weights = watched(tape, access);
     const statistics: BatchStatistics | null = config.image.resnet === undefined ? null : new Map();
-    const loss = config.decoder === undefined ? contrast(tape, weights, embed(tape, weights, feeds, statistics)) : captioning(tape, weights, feeds);
+    const own = config.decoder === undefined ? contrast(tape, weights, embed(tape, weights, feeds, statistics)) : captioning(tape, weights, feeds);
+    const loss = config.auxiliary === undefined ? own : add(tape, own, scaled(tape, besides(tape, weights, feeds), config.auxiliary.weight));
     if (statistics !== null) keepStatistics(kernels, access, statistics);
     return { loss, gradients: tape.gradients(loss, kernels.constant(Float32Array.of(lossScale), []), sourcesOf(weights)) };
   };
