@@ -102,18 +102,13 @@ async function planOnce(
     }
     return { ...loaded, graph, selected, store, plan, platform, hosts, shared };
   } catch (error) {
-    closeAfter(error, store);
+    try {
+      store.close();
+    } catch (second) {
+      // What cannot be written on the way out weighs less than what went wrong before.
+      if (!isDamage(error)) throw second;
+    }
     throw error;
-  }
-}
-
-/** What cannot be written on the way out weighs less than what went wrong before. */
-function closeAfter(error: unknown, store: Store): void {
-  try {
-    store.close();
-  } catch (second) {
-    if (!isDamage(error)) throw second;
-    store.database.close();
   }
 }
 

@@ -9,6 +9,7 @@ import { openDatabase } from './database.ts';
 import { errorCode } from './file-bytes.ts';
 import { Results } from './results.ts';
 import { StatCache } from './stat-cache.ts';
+import { isLocked, unlessLocked } from './while-locked.ts';
 
 export interface Store {
   /** Absolute path of the cache folder. */
@@ -56,8 +57,14 @@ export function openStore(options: { readonly cache: string; readonly mode: 'wri
     isInPlace: () => opened === null || sameFile(opened, identity(databaseOf(cache))),
     close() {
       store.artefacts.supply?.close();
-      stats.flush();
-      database.close();
+      try {
+        unlessLocked(database, () => stats.flush());
+      } catch (error) {
+        // What was learned of files can be learned again.
+        if (!isLocked(error)) throw error;
+      } finally {
+        database.close();
+      }
     },
   };
   return store;
