@@ -1,6 +1,8 @@
 import { embedImages, embedTexts } from './clip.ts';
 import type { ImageFeeds, TextFeeds } from './clip.ts';
 import type { FeedShape, Precision, ProgramFunction, StateEntry, StepFunction } from './compiled-step.ts';
+import { compileForward } from './compiled-forward.ts';
+import type { ForwardFunction } from './compiled-forward.ts';
 import { contrastiveInBlocks } from './contrastive-blocks.ts';
 import type { Backend } from './backend.ts';
 import { auxiliaryLoss } from './auxiliary.ts';
@@ -266,7 +268,7 @@ export function trainStep(
   const sums = 'update' in functions ? [] : trained.map(({ name }) => accumulated(name));
   if (options.validation !== undefined) {
     const { batch: pool, reading: held } = options.validation;
-    functions['validate'] = { run: forward(config, pool, held), feeds: batchFeeds(config, pool, held) };
+    functions['validate'] = { run: (kernels, feeds, access) => forward(config, pool, held)(kernels, feeds, (name) => access.read(name)), feeds: batchFeeds(config, pool, held) };
   }
   const entries = stateEntries(parameters, state);
   if (sums.length > 0) for (const { name, shape } of trained) entries.set(accumulated(name), { shape, values: null });
@@ -333,9 +335,8 @@ export function trainStep(
 }
 
 /** The forward pass alone. */
-const forward = (config: ModelConfig, batch: number, reading: Reading): StepFunction => (kernels, feeds, access) => {
+const forward = (config: ModelConfig, batch: number, reading: Reading): ForwardFunction => (kernels, feeds, weight) => {
   const tape = new Tape(kernels);
-  const weight = (name: string): Tensor => access.read(name);
   return {
     image: embedImages(tape, weight, config, imageFeeds(feeds), batch, { reading }),
     text: embedTexts(tape, weight, config, textFeeds(feeds), batch, { reading }),
@@ -353,6 +354,10 @@ export interface EmbedStep {
 export function embedStep(backend: Backend, config: ModelConfig, batch: number, weights: Weights, reading: Reading = wholeReading): EmbedStep {
   const parameters = parametersOf(config).filter(({ name }) => name !== 'logit_scale');
   const state = new Map(parameters.map(({ name, shape }) => [name, { shape, values: weights.get(name)! }]));
-  const compiled = backend.compileStep(forward(config, batch, reading), batchFeeds(config, batch, reading), { state });
-  return { embed: (data) => embeddingsOf(compiled.call({ ...data })), dispose: () => compiled.dispose() };
+  const compiled = compileForward(backend, forward(config, batch, reading), state);
+  const feeds = Object.entries(batchFeeds(config, batch, reading));
+  return {
+    embed: (data) => embeddingsOf(compiled.call(Object.fromEntries(feeds.map(([name, { shape }]) => [name, { shape, values: data[name as keyof Batch]! }])))),
+    dispose: () => compiled.dispose(),
+  };
 }

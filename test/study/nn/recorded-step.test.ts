@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../../src/study/nn/backend.ts';
+import { compileForward } from '../../../src/study/nn/compiled-forward.ts';
+import type { ForwardFunction } from '../../../src/study/nn/compiled-forward.ts';
 import type { Tensor } from '../../../src/study/nn/kernels.ts';
 import { hasNative, openTestBackend, openTestBackends } from './backends.ts';
 
@@ -89,6 +91,30 @@ describe('a compiled step', () => {
       expect(program.pull().get('sum')).toEqual(Float32Array.of(0, 0));
       expect(() => program.call('finnish', {})).toThrow(/no function "finnish"; it has gather, finish/);
       program.dispose();
+    }
+  });
+
+  it('records a forward pass once for each shape, over the same weights', () => {
+    for (const backend of backends) {
+      let recordings = 0;
+      const run: ForwardFunction = (kernels, { x }, weight) => {
+        recordings++;
+        return { y: kernels.matMul(x!, weight('w')) };
+      };
+      const forward = compileForward(backend, run, new Map([['w', { shape: [2, 1], values: Float32Array.of(10, 1) }]]));
+      const rows = (...values: number[]) => ({ x: { shape: [values.length / 2, 2], values: Float32Array.from(values) } });
+      expect(forward.call(rows(1, 2))['y'], backend.name).toEqual(Float32Array.of(12));
+      expect(forward.call(rows(1, 2, 3, 4))['y']).toEqual(Float32Array.of(12, 34));
+      const before = recordings;
+      if (backend.name === 'tensorflow') {
+        forward.call(rows(5, 6));
+        expect(recordings).toBe(before);
+      }
+      // More shapes than are held: the first is recorded again.
+      for (const count of [6, 8, 10]) forward.call(rows(...Array.from({ length: count }, () => 1)));
+      expect(forward.call(rows(5, 6))['y']).toEqual(Float32Array.of(56));
+      expect(() => forward.call({ x: { shape: [2, 2], values: new Float32Array(3) } })).toThrow(/"x" has 3 values; the step was compiled for \[2, 2\]/);
+      forward.dispose();
     }
   });
 

@@ -89,10 +89,11 @@ describe('training', () => {
         tinyConfig,
         tinyData(),
         { ...tinySettings, learningRate: 1e30, optimiser: { ...tinySettings.optimiser, clipNorm: null } },
-        recordingWatch(),
+        recordingWatch({ checkpoint: mkdtempSync(join(tmpdir(), 'checkpoint-')), checkpointEvery: 0 }),
       ).catch((caught: unknown) => caught);
       expect(error, backend.name).toBeInstanceOf(TrainingDivergedError);
       expect(String(error)).toMatch(/the loss is \S+ at step \d+, learning rate \S+/);
+      expect(error).toHaveProperty('hint', expect.stringMatching(/^the last good checkpoint is of step \d+; try a smaller learningRate/));
     }
   });
 
