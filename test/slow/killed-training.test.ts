@@ -13,7 +13,7 @@ stages:
   train:
     uses: train
     in: { images: preprocess.images, tokens: tokenize.tokens }
-    with: { size: d16l1, pairs: 5000, batch: 32, patch: 16, keep: best, augment: { crop: 0.6, flip: true }, checkpointEvery: 0.2 }
+    with: { size: d16l1, pairs: 3000, batch: 32, patch: 16, keep: best, augment: { crop: 0.6, flip: true }, checkpointEvery: 0.2 }
     checkpoint: true
 `;
 const env = { PIPE_BACKEND: 'wasm' };
