@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { stage as adapt } from '../../stages/adapt.ts';
+import { stage as evaluate } from '../../stages/evaluate.ts';
+import { stage as trainBase } from '../../stages/train.ts';
+import { stage as writeCaptions } from '../../stages/write-captions.ts';
+import { loadModel } from '../../src/study/nn/model-folder.ts';
+import { outputs, readLines, recordingReport, surroundings, tinyFolders } from './training-rig.ts';
+
+let inputs: Awaited<ReturnType<typeof tinyFolders>>;
+let base: string;
+beforeAll(async () => {
+  inputs = await tinyFolders();
+  const { folder, file } = outputs();
+  const params = trainBase.params.parse({ size: 'd16l1', pairs: 480, batch: 16, learningRate: 3e-3 });
+  await trainBase.run({ params, inputs, outputs: { model: folder, metrics: file }, report: recordingReport().report, ...surroundings() });
+  base = folder;
+});
+
+async function run(way: string, flops: number, adapters?: string) {
+  const { folder, file } = outputs();
+  const { report, told } = recordingReport();
+  const params = adapt.params.parse({ way, flops, batch: 16, learningRate: 3e-3 });
+  await adapt.run({ params, inputs: { ...inputs, base, adapters }, outputs: { model: folder, metrics: file }, report, ...surroundings() });
+  const evaluated = outputs();
+  await evaluate.run({
+    params: evaluate.params.parse({ pool: 16, limit: 16 }),
+    inputs: { ...inputs, model: folder },
+    outputs: { metrics: evaluated.file, embeddings: evaluated.folder },
+    report: recordingReport().report,
+    ...surroundings(),
+  });
+  return { folder, told, metrics: new Map(readLines(evaluated.file).map(({ metric, value }) => [metric, value])) };
+}
+
+describe('the stage adapt', () => {
+  it('trains adapters on a frozen base, counts both, and fuses what was trained', async () => {
+    const hard = await run('pfeiffer-4+hard', 5e7);
+    const { config, training, weights } = await loadModel(hard.folder);
+    const before = await loadModel(base);
+    expect(config.adapter).toMatchObject({ kind: 'pfeiffer', size: 4, routing: 'hard' });
+    expect(weights.get('image.patch.weight')).toEqual(before.weights.get('image.patch.weight'));
+    expect(training.flops).toBeGreaterThan(before.training.flops);
+    expect(training.flops - before.training.flops).toBeLessThan(1.2 * 5e7);
+    expect(hard.metrics.get('trainable_parameters')).toBe(2 * 5 * (2 * 16 * 4 + 16 + 4));
+    const fused = await run('pfeiffer-4+fusion', 5e7, hard.folder);
+    const key = 'image.block0.mlp.adapter.ct.up.weight';
+    expect((await loadModel(fused.folder)).weights.get(key)).toEqual(weights.get(key));
+    await expect(run('pfeiffer-4+fusion', 5e7)).rejects.toThrow(/give them as the input adapters/);
+  });
+
+  it('trains an encoder–decoder for as much as base and adapter, scores it by likelihood, and lets it write', async () => {
+    const git = await run('git', 1.5e9);
+    const { config, training } = await loadModel(git.folder);
+    expect(config.decoder).toMatchObject({ kind: 'git' });
+    expect(training.flops).toBeGreaterThan(1.5e9);
+    // Captions differ in five bits and the likelihood tells many of them apart; chance is ln 16.
+    expect(git.metrics.get('loss')).toBeLessThan(0.9 * Math.log(16));
+    for (const beams of [1, 3]) {
+      const { folder: _, file } = outputs();
+      const captions = `${file}.captions`;
+      await writeCaptions.run({
+        params: writeCaptions.params.parse({ count: 3, beams }),
+        inputs: { ...inputs, model: git.folder },
+        outputs: { captions, metrics: file },
+        report: recordingReport().report,
+        ...surroundings(),
+      });
+      const lines = readFileSync(captions, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as { written: string; caption: string });
+      expect(lines).toHaveLength(3);
+      // Start, five bits, end: the form at least is learned.
+      for (const { written } of lines) expect(written).toMatch(/^38( \d+){5} 39$/);
+    }
+  });
+
+  it('refuses to let a model write that has no decoder', async () => {
+    const { file } = outputs();
+    const params = writeCaptions.params.parse({});
+    const call = writeCaptions.run({ params, inputs: { ...inputs, model: base }, outputs: { captions: `${file}.c`, metrics: file }, report: recordingReport().report, ...surroundings() });
+    await expect(call).rejects.toThrow(/it has no decoder/);
+  });
+});
