@@ -8,7 +8,7 @@ import { Host } from './host.ts';
 import { NotThere, pullIntoStore } from './pull.ts';
 import { hostPrograms } from './programs.ts';
 import { createRemoteExecutor } from './remote-executor.ts';
-import type { PortableBackends } from './remote-executor.ts';
+import type { PortableBackends } from './needed.ts';
 
 export interface RemotePlaces {
   /** Null when there is no such host. */

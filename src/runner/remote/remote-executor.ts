@@ -15,17 +15,15 @@ import { redactor, secretValues } from '../run/redact.ts';
 import { jobFiles, outputPaths } from '../run/work-folder.ts';
 import { removeTree } from '../store/read-only-tree.ts';
 import { sha256 } from '../store/file-bytes.ts';
-import type { Artefact, Digest, FailureCause } from '../store/model.ts';
+import type { FailureCause } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import { stageCode } from './code.ts';
-import type { StageCode } from './code.ts';
-import { gatheredShipment, pathShipment, storedShipment } from './describe.ts';
-import type { Shipment } from './describe.ts';
 import type { Host } from './host.ts';
 import { ConnectionLost, HostRefusal } from './link.ts';
 import type { Link } from './link.ts';
+import { gatherNeeded } from './needed.ts';
+import type { Needed, PortableBackends } from './needed.ts';
 import { backendsVariable } from './protocol.ts';
-import type { HostExit, HostFacts, HostInput, HostJob, JobState, SlurmRequest } from './protocol.ts';
+import type { HostExit, HostFacts, HostJob, JobState, SlurmRequest } from './protocol.ts';
 import { pull } from './pull.ts';
 import { seal } from './sealed.ts';
 import { ship } from './ship.ts';
@@ -39,9 +37,6 @@ export interface RemoteExecutorOptions {
   /** Being asked to stop means to follow it no more: the job goes on. */
   readonly detach?: boolean;
 }
-
-/** The native tensor backend that a choice means here, as files that work on another machine of this kind; null: there is none. */
-export type PortableBackends = (choice: string, gpus: boolean) => Promise<{ readonly identity: string; readonly files: ReadonlyMap<string, string> } | null>;
 
 type Control = Parameters<Executor['execute']>[1];
 
@@ -60,14 +55,6 @@ export function createRemoteExecutor(options: RemoteExecutorOptions): Executor {
 /** Who asks, for the host: the cache, since the next driver of the same cache carries on what this one started. */
 export function cacheOwner(cache: string): { readonly owner: string; readonly ownerText: string } {
   return { owner: sha256(`${hostname()} ${cache}`).slice(0, 16), ownerText: `${userInfo().username}@${hostname()}:${cache}` };
-}
-
-interface Needed {
-  readonly inputs: Readonly<Record<string, HostInput>>;
-  readonly shipments: ReadonlyMap<Digest, () => Shipment>;
-  readonly code: StageCode | null;
-  /** A tensor backend that is sent there. */
-  readonly backend: Artefact | null;
 }
 
 class RemoteRun {
@@ -119,7 +106,7 @@ class RemoteRun {
       if (this.#control.signal.aborted && !this.#started) return failed('cancelled', 'stopped on request, before it had started');
       const facts = await factsOf(link);
       this.#checkPlatform(facts);
-      needed ??= await this.#needed(facts);
+      needed ??= await gatherNeeded(this.#job, facts, { ...this.#options, name: this.#settings.name });
       await ship(host, link, needed.shipments);
       const job = this.#hostJob(needed, facts);
       this.#started = true;
@@ -197,53 +184,6 @@ class RemoteRun {
       else elsewhere[name] = { artefact, host: this.#settings.name };
     }
     return elsewhere;
-  }
-
-  async #needed(facts: HostFacts): Promise<Needed> {
-    const { store, packageRoot } = this.#options;
-    const { cell, inputs, bundle, projectRoot } = this.#job;
-    const shipments = new Map<Digest, () => Shipment>();
-    const stored = (artefact: Artefact): Artefact => {
-      shipments.set(artefact.digest, () => {
-        if (store.artefacts.present(artefact) === 'here') return storedShipment(store, artefact);
-        store.artefacts.forgetElsewhere(artefact.digest, this.#settings.name);
-        throw new PipeError(`${artefact.name}, an input, is neither here nor on ${this.#settings.name} any more`, { exitCode: 1, code: 'input-gone', hint: 'run again: it is made anew' });
-      });
-      return artefact;
-    };
-    const shipped = (shipment: Shipment): Artefact => {
-      shipments.set(shipment.artefact.digest, () => shipment);
-      return shipment.artefact;
-    };
-    const hostInput = (name: string): HostInput => {
-      const input = inputs[name]!;
-      switch (input.kind) {
-        case 'artefact': return { kind: 'artefact', artefact: stored(input.artefact) };
-        case 'gather': return { kind: 'gather', items: input.items.map(({ point, cell: id, artefact, status }) => ({ point, cell: id, artefact: artefact === null ? null : stored(artefact), status })) };
-        case 'path': return { kind: 'path', artefact: shipped(pathShipment(store, input.path)) };
-        case 'glob': {
-          const places = input.paths.map((path, index) => (path.startsWith(`${projectRoot}/`) ? path.slice(projectRoot.length + 1) : `outside/${index}/${path.split('/').at(-1)!}`));
-          return { kind: 'glob', artefact: shipped(gatheredShipment(store, 'files', new Map(places.map((place, index) => [place, input.paths[index]!])))), paths: places };
-        }
-      }
-    };
-    const hostInputs = Object.fromEntries(Object.keys(inputs).map(name => [name, hostInput(name)]));
-    const code = cell.action.kind !== 'module' || bundle === null ? null : await stageCode(bundle, cell.action.file, {
-      store, projectRoot, packageRoot, placeThere: ({ digest, name }) => join(facts.folder, 'store', 'artefacts', digest, name),
-    });
-    for (const shipment of code?.shipments ?? []) shipped(shipment);
-    const backend = code === null ? null : await this.#backendFor(facts);
-    if (backend !== null) shipped(backend);
-    return { inputs: hostInputs, shipments, code, backend: backend?.artefact ?? null };
-  }
-
-  /** This machine's, where the host is of its kind and has none of its own. */
-  async #backendFor({ os, backends, gpus }: HostFacts): Promise<Shipment | null> {
-    if (backends.length > 0 || os !== `${process.platform}-${process.arch}`) return null;
-    const portable = await this.#options.portable(this.#job.backend, gpus.length > 0);
-    if (portable === null) return null;
-    const { identity, files } = portable;
-    return gatheredShipment(this.#options.store, 'backends', new Map([...files].map(([place, path]) => [`${identity}/${place}`, path])));
   }
 
   #hostJob({ inputs, code, backend: sent }: Needed, { folder }: HostFacts): HostJob {
