@@ -30,7 +30,6 @@ it.for(['wasm', 'tensorflow'] as const)('5,000 steps on %s leave no tensors and 
   step.dispose();
   console.log(`${backend.label}: ${sizes.map((size) => size.toFixed(0)).join(', ')} MB after each 500 steps, ${tensors.at(-1)} tensors`);
   expect(new Set(tensors.slice(1)).size).toBe(1);
-  // One batch's patches, 49 kB, kept each step would be 170 MB since then; heaps breathe by a few.
-  const early = Math.max(...sizes.slice(1, 4));
-  expect(Math.max(...sizes.slice(-2)) - early).toBeLessThan(24);
+  // Heaps breathe by tens of megabytes, but come down again. One batch's patches, 49 kB, kept each step would be 70 MB by step 3500.
+  expect(Math.min(...sizes.slice(-4)) - Math.max(...sizes.slice(1, 4))).toBeLessThan(16);
 });
