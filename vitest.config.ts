@@ -12,8 +12,8 @@ export default defineConfig({
     exclude: fast ? slowSuites.map(name => `test/${name}/**`) : [],
     globalSetup: suite === 'faults' || suite === 'services' ? ['test/faults/rig/print-counts.ts'] : [],
     pool: 'forks',
-    // Slow suites time whole programs and install things: one file at a time.
-    maxWorkers: fast ? 2 : 1,
+    // The other suites time whole programs and install things: one file at a time.
+    maxWorkers: fast || suite === 'faults' ? 2 : 1,
     testTimeout: fast ? 60_000 : 30 * 60_000,
     hookTimeout: fast ? 60_000 : 30 * 60_000,
     ...(process.env['PIPE_TEST_COUNTS'] === undefined

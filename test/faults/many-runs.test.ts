@@ -76,6 +76,8 @@ test('of four runs at once two are killed: the others end well, and only what th
     // Two runs with two cells each.
     expect(all.length).toBeLessThanOrEqual(cells + 4);
     expect(project.read('results/all.txt')).toBe(expected);
+    // Folders of the dead go with the next run.
+    expect(project.pipe(['run']).stderr).toMatch(/nothing to run/);
     expect(troubles(project)).toEqual([]);
   }
   tell('four runs at once, two of them killed', 'the others ended with 0, at most the cells of the dead ran twice', rounds);

@@ -30,9 +30,10 @@ export async function recover(store: Store, leases: Leases): Promise<string[]> {
     if (working.has(id) || leases.list().some(({ attempt }) => attempt === id)) continue;
     store.database.prepare(`UPDATE attempt SET status = 'lost', ended_at = ?, message = 'its run ended without finishing it' WHERE id = ? AND status = 'running'`).run(Date.now(), id);
   }
-  await clearFolders(store, working);
+  const cleared = await clearFolders(store, working);
   dropFinishedCheckpoints(store);
-  if (notices.length > 0) store.artefacts.dropHalfMade();
+  // Its lease may have been taken over by a run that was going on; what it was at in the middle of a commit has a folder still.
+  if (notices.length > 0 || cleared > 0) store.artefacts.dropHalfMade();
   return notices;
 }
 
@@ -48,7 +49,7 @@ function dropFinishedCheckpoints({ cache, database }: Store): void {
 }
 
 /** Folders of failed attempts stay, to be entered and run by hand; those of lost and of finished ones go, with what still runs there. */
-async function clearFolders(store: Store, working: ReadonlySet<number>): Promise<void> {
+async function clearFolders(store: Store, working: ReadonlySet<number>): Promise<number> {
   const work = join(store.cache, 'work');
   const stale = folderNames(work).filter(name => {
     const attempt = attemptOf(name);
@@ -56,13 +57,14 @@ async function clearFolders(store: Store, working: ReadonlySet<number>): Promise
     const status = store.results.attempt(attempt)?.status ?? null;
     return status === null || status === 'lost' || status === 'ran' || status === 'verified';
   });
-  if (stale.length === 0) return;
+  if (stale.length === 0) return 0;
   const busy = markedFolders(work);
   for (const name of stale) {
     const folder = join(work, name);
     if (busy.has(folder)) await endTree({ folder, root: null, seen: new Map() });
     await removeWorkFolder(folder);
   }
+  return stale.length;
 }
 
 /** Work folders in which some process was started. */
