@@ -28,11 +28,18 @@ export function syncFolder(path: string | Buffer): void {
   }
 }
 
-/** Removes a read-only tree: each folder is made writable first. */
+/** Removes a read-only tree: each folder is made writable first. Another process may be removing the same one. */
 export function removeTree(path: string): void {
   const unlock = (folder: string): void => {
-    chmodSync(fsPath(folder), 0o755);
-    for (const name of readdirSync(fsPath(folder), 'latin1')) {
+    let names: string[];
+    try {
+      chmodSync(fsPath(folder), 0o755);
+      names = readdirSync(fsPath(folder), 'latin1');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw error;
+    }
+    for (const name of names) {
       const entry = `${folder}/${name}`;
       if (entryStat(entry)?.isDirectory() === true) unlock(entry);
     }
