@@ -109,6 +109,9 @@ describeWith(['slurm'], 'faults of a Slurm cluster', () => {
   /** Two minutes are what Slurm lets a requeued job wait. */
   const startNow = async (id: string): Promise<void> => {
     await until(() => site.command('squeue', '-h', '-r', '-j', id, '-o', '%T').trim() === 'PENDING');
+    // Slurm counts in whole seconds, and a node starts nothing it was told to end in the same one or a later.
+    const second = Math.floor(Date.now() / 1000);
+    await until(() => Math.floor(Date.now() / 1000) > second + 1);
     site.command('scontrol', 'update', `jobid=${id}`, 'StartTime=now');
   };
   const over = async (run: ReturnType<TestProject['start']>, code: number): Promise<string> => {
@@ -223,7 +226,7 @@ describeWith(['slurm'], 'faults of a Slurm cluster', () => {
   });
 
   it('Slurm\'s time limit is named, and retried by policy from the checkpoint', async () => {
-    const cells = cellsOn(site, { count: 1, steps: 150, settings: 'retries: { times: 1, on: [timeout] }' });
+    const cells = cellsOn(site, { count: 1, steps: 240, settings: 'retries: { times: 1, on: [timeout] }' });
     const run = start(cells);
     await until(() => jobs('RUNNING').length > 0);
     // A minute is the least that Slurm knows, and it looks every half minute.

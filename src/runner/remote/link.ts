@@ -100,8 +100,9 @@ export class Link {
     if (this.#lost !== null) throw this.#lost;
     const id = this.#next++;
     const answer = new Promise<unknown>((resolve, reject) => this.#pending.set(id, { resolve, reject, onData }));
-    await this.#writer.send({ ...words, op, id });
-    return (await answer) as T;
+    // Together: a connection that goes while the question is being sent ends the answer first.
+    const [, said] = await Promise.all([this.#writer.send({ ...words, op, id }), answer]);
+    return said as T;
   }
 
   /** Part of a content; resolves when its buffer may be used again. */
