@@ -1,7 +1,7 @@
 /** Starts cells when all that they wait for has ended and there is room for them, and acts on how they end. */
 import type { Cell, Resources } from '../pipeline/model.ts';
 import type { PlannedCell } from '../plan/model.ts';
-import type { Key } from '../store/model.ts';
+import type { Digest, Key } from '../store/model.ts';
 import type { Budget } from './budget.ts';
 import { CellProgress } from './cell-progress.ts';
 import type { Done } from './cell-progress.ts';
@@ -38,6 +38,8 @@ export class Scheduler {
   readonly #progress: CellProgress;
   readonly #waiting: WaitingCells;
   readonly #pool: Places;
+  /** Digests of what this run has made. */
+  readonly #madeNow = new Set<Digest>();
   readonly #doneNow = new Map<Key, Done>();
   /** Key → cells of this run that wait for the one that is at it. */
   readonly #inFlight = new Map<Key, number[]>();
@@ -189,7 +191,10 @@ export class Scheduler {
       case 'ran': {
         const result: Done = { kind: 'done', outputs: end.outputs, attempt: end.attempt, actionKey: key };
         this.#doneNow.set(key, result);
-        for (const { digest } of Object.values(end.outputs)) this.#context.verified.add(digest);
+        for (const { digest } of Object.values(end.outputs)) {
+          this.#context.verified.add(digest);
+          this.#madeNow.add(digest);
+        }
         this.#report.ended(cell, end, key);
         this.#progress.end(cell.index, result);
         return;
@@ -215,7 +220,8 @@ export class Scheduler {
     // What its record names was gone or damaged. If another run has made it again meanwhile, it is there.
     if (this.#progress.isRemade(index)) return { forced: true, unless: output => artefacts.present(output) === 'here' };
     const gone = planned.reasons.some(({ kind }) => kind === 'output-gone' || kind === 'output-damaged');
-    return gone ? { forced: true, unless: output => artefacts.obtainable(output) === 'here' } : { forced: false, unless: null };
+    // Not if it was this one, for a cell that puts out the same: what the plan shows as `run` runs.
+    return gone ? { forced: true, unless: output => artefacts.obtainable(output) === 'here' && !this.#madeNow.has(output.digest) } : { forced: false, unless: null };
   }
 
   /** What is run again to be compared is not run again to make what is gone: then it runs as any cell. */

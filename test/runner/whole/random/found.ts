@@ -19,4 +19,12 @@ export const found: [Project, Edit[]][] = [
     project([single, { ...single, shape: 'matrix' }, { ...single, shape: 'each', reads: [0, 2] }, { ...single, shape: 'matrix' }]),
     [{ kind: 'command', stage: 1, salt: 1 }],
   ],
+  // Two stages put out the same; when it was lost, one making it again kept the other from running, which the plan had shown as `run`.
+  [
+    project([{ ...single, reads: [3, 6], param: 'x', salt: 1, counts: true, needs: 1 }, { ...single, reads: [3, 4], param: 'x', salt: 1, counts: true, needs: 1 }]),
+    [
+      { kind: 'damage', cell: 0, how: 'append' }, { kind: 'lose-link', cell: 8 },
+      { kind: 'command', stage: 19, salt: 0 }, { kind: 'damage', cell: 25, how: 'truncate' },
+    ],
+  ],
 ];
