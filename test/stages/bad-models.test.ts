@@ -24,7 +24,7 @@ const models: readonly (readonly [about: string, params: readonly string[], at: 
 ];
 const adapters: readonly (readonly [about: string, rest: string, message: RegExp])[] = [
   ['an adapter without its base', ' }, with: { way: lora-4, flops: 1e9 } }', /base/],
-  ['an adapter that is not known', ', base: base.model }, with: { way: lora, flops: 1e9 } }', /adapter: "lora" is not known: one of projections, pfeiffer-16/],
+  ['an adapter that is not known', ', base: base.model }, with: { way: lora, flops: 1e9 } }', /adapter: "lora" is not known: did you mean lora-8\? one of projections, pfeiffer-16/],
 ];
 
 interface Diagnostic {

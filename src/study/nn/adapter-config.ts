@@ -1,5 +1,5 @@
 /** Small parts that are trained on top of a frozen base: which, how large, and one for all or one for each modality. */
-import { ModelConfigError } from './config-error.ts';
+import { instead, ModelConfigError } from './config-error.ts';
 
 export type AdapterKind =
   /** Projections alone are trained: a linear probe of both towers. */
@@ -30,7 +30,7 @@ export const modalityExperts: readonly string[] = ['ct', 'mri', 'x-ray', 'ultras
 export function adapterOf(text: string, experts: readonly string[] = modalityExperts): Adapter {
   const [name = '', routing, ...rest] = text.split('+');
   const match = /^(pfeiffer|houlsby|lora)-(\d+)$/.exec(name);
-  const unknown = (): ModelConfigError => new ModelConfigError(`adapter: "${text}" is not known`, `one of ${adapterNames.join(', ')}`);
+  const unknown = (): ModelConfigError => new ModelConfigError(`adapter: "${text}" is not known`, instead(text, adapterNames));
   const size = Number(match?.[2]);
   if (match !== null && size < 1) throw new ModelConfigError(`adapter: ${text} has no room`, 'write a size from 1');
   if (rest.length > 0 || (match === null && name !== 'projections' && name !== 'clip-adapter')) throw unknown();

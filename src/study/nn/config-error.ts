@@ -1,3 +1,5 @@
+import { closest } from '../../closest.ts';
+
 /** A size or preset that does not exist, or does not fit what goes in. */
 export class ModelConfigError extends Error {
   override readonly name = 'ModelConfigError';
@@ -8,4 +10,10 @@ export class ModelConfigError extends Error {
     super(message);
     this.hint = hint;
   }
+}
+
+/** What to write instead of a name that is not known: the one that was probably meant, and all that there are. */
+export function instead(word: string, names: readonly string[]): string {
+  const meant = closest(word, names);
+  return `${meant === null ? '' : `did you mean ${meant}? `}one of ${names.join(', ')}`;
 }

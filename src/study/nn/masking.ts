@@ -3,7 +3,7 @@
  * allows (fewer pairs), and whether training ends with everything read. Parts are joined by `+`: `random+tuned`.
  */
 import type { AttentionPattern } from './attention-pattern.ts';
-import { ModelConfigError } from './model-config.ts';
+import { instead, ModelConfigError } from './config-error.ts';
 import type { ImageReading, Reading, TextReading } from './reading.ts';
 
 export interface Masking {
@@ -75,7 +75,7 @@ export function maskingOf(text: string, tokens: number | null, seed = 1): Maskin
       if (!(percent > 0 && percent < 100)) throw wrong(`masking: ${part} keeps ${100 - percent} % of the patches`, 'write the percentage that is left out, between 0 and 100');
       image = imageReading(name as (typeof imageWays)[number], 1 - percent / 100);
     } else {
-      throw wrong(`masking: "${part}" is not known`, `one of ${maskingNames.join(', ')}, or several joined by +`);
+      throw wrong(`masking: "${part}" is not known`, `${instead(part, maskingNames)}, or several joined by +`);
     }
   }
   const whole = reading.kind === 'whole' && image.kind === 'whole';

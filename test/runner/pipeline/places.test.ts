@@ -8,7 +8,7 @@ import { loadPipeline } from '../../../src/runner/pipeline/load.ts';
 import { locate } from '../../../src/runner/pipeline/positions.ts';
 import { findPipelineFile, findProjectRoot } from '../../../src/runner/pipeline/project.ts';
 import { renderDiagnostic } from '../../../src/runner/pipeline/render-diagnostic.ts';
-import { editDistance } from '../../../src/runner/pipeline/suggest.ts';
+import { editDistance } from '../../../src/closest.ts';
 import { catalogueOf } from './rig/catalogue.ts';
 import { load, project } from './rig/files.ts';
 

@@ -7,10 +7,9 @@ import { backendCommand } from '../../../src/study/commands/backend.ts';
 import type { CommandContext } from '../../../src/study/commands/command.ts';
 import { checkDisk, installNative, nativeFolder, removeNative } from '../../../src/study/commands/install-native.ts';
 import { withInstallLock } from '../../../src/study/commands/install-lock.ts';
-import { modelCommand } from '../../../src/study/commands/model.ts';
 import { execaSync } from 'execa';
 
-/** Runs `pipe …` with one of the study's commands and gives what it wrote. */
+/** Runs `pipe backend …` and gives what it wrote. */
 async function pipe(args: readonly string[], json = false): Promise<string> {
   let output = '';
   const context: CommandContext = {
@@ -21,7 +20,7 @@ async function pipe(args: readonly string[], json = false): Promise<string> {
     json,
   };
   const program = new Command('pipe').exitOverride();
-  for (const command of [backendCommand, modelCommand]) command.register(program, context);
+  backendCommand.register(program, context);
   await program.parseAsync([...args], { from: 'user' });
   return output;
 }
@@ -139,7 +138,7 @@ describe('the install lock', () => {
   });
 });
 
-describe('pipe backend info and pipe model', () => {
+describe('pipe backend info', () => {
   it('name the backends and the one that is taken', async () => {
     const info = JSON.parse(await pipe(['backend', 'info'], true)) as { automatic: string; backends: { name: string; identity: string }[] };
     expect(info.backends.map(({ name }) => name)).toEqual(['tensorflow', 'wasm', 'cpu']);
@@ -152,15 +151,5 @@ describe('pipe backend info and pipe model', () => {
     expect(result).toMatchObject({ size: 'd16l1', batch: 8, threads: 1, device: 'cpu' });
     expect(result['pairs_per_second']).toBeGreaterThan(0);
     await expect(pipe(['backend', 'bench', '--batch', 'many'])).rejects.toThrow('--batch many is not a whole number from 1');
-  });
-
-  it('tabulates a model by part', async () => {
-    const text = await pipe(['model', 'n0']);
-    expect(text).toMatch(/^token embedding +65,536$/m);
-    expect(text).toMatch(/^all +144,769$/m);
-    const described = JSON.parse(await pipe(['model', 'd32l2', '--resolution', '32', '--context', '16', '--vocabulary', '512'], true)) as Record<string, unknown>;
-    expect(described).toMatchObject({ parameters: 76_673, nonEmbedding: 60_289, macsPerPair: 981_120, tokens: { image: 17, text: 16 } });
-    await expect(pipe(['model', 'n0', '--resolution', '32'])).rejects.toThrow(/n0 has resolution 64/);
-    await expect(pipe(['model', 'huge'])).rejects.toThrow('unknown model size "huge"');
   });
 });
