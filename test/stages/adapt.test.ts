@@ -5,7 +5,7 @@ import { stage as evaluate } from '../../stages/evaluate.ts';
 import { stage as trainBase } from '../../stages/train.ts';
 import { stage as writeCaptions } from '../../stages/write-captions.ts';
 import { loadModel } from '../../src/study/nn/model-folder.ts';
-import { outputs, readLines, recordingReport, surroundings, tinyFolders } from './training-rig.ts';
+import { embedded, outputs, readLines, recordingReport, surroundings, tinyFolders } from './training-rig.ts';
 
 let inputs: Awaited<ReturnType<typeof tinyFolders>>;
 let base: string;
@@ -24,9 +24,9 @@ async function run(way: string, flops: number, adapters?: string) {
   await adapt.run({ params, inputs: { ...inputs, base, adapters }, outputs: { model: folder, metrics: file }, report, ...surroundings() });
   const evaluated = outputs();
   await evaluate.run({
-    params: evaluate.params.parse({ pool: 16, limit: 16 }),
-    inputs: { ...inputs, model: folder },
-    outputs: { metrics: evaluated.file, embeddings: evaluated.folder },
+    params: evaluate.params.parse({ pool: 16 }),
+    inputs: await embedded({ ...inputs, model: folder }, { pairs: { test: 16 } }),
+    outputs: { metrics: evaluated.file },
     report: recordingReport().report,
     ...surroundings(),
   });

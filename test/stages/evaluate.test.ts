@@ -5,28 +5,24 @@ import { modelSize } from '../../src/study/nn/model-size.ts';
 import { loadModel, saveModel } from '../../src/study/nn/model-folder.ts';
 import { stage } from '../../stages/evaluate.ts';
 import { stage as train } from '../../stages/train.ts';
-import { outputs, readLines, recordingReport, surroundings, tinyFolders } from './training-rig.ts';
+import { embedded, outputs, readLines, recordingReport, surroundings, tinyFolders } from './training-rig.ts';
 
 let inputs: { images: string; tokens: string; model: string };
+let whole: string;
 beforeAll(async () => {
   const data = await tinyFolders();
   const { folder, file } = outputs();
   const params = train.params.parse({ size: 'd16l1', epochs: 12, batch: 16, learningRate: 4e-3 });
   await train.run({ params, inputs: data, outputs: { model: folder, metrics: file }, report: recordingReport().report, ...surroundings() });
   inputs = { ...data, model: folder };
+  whole = (await embedded(inputs, { pairs: { validation: 'all' } })).embeddings;
 });
 
-async function run(params: Readonly<Record<string, unknown>>, model = inputs.model) {
-  const { folder, file } = outputs();
+async function run(params: Readonly<Record<string, unknown>>, embeddings: string = whole) {
+  const { file } = outputs();
   const { report, told } = recordingReport();
-  await stage.run({
-    params: stage.params.parse(params),
-    inputs: { ...inputs, model },
-    outputs: { metrics: file, embeddings: folder },
-    report,
-    ...surroundings(),
-  });
-  return { folder, file, told, metrics: Object.fromEntries(readLines(file).map(({ metric, value }) => [metric, value])) };
+  await stage.run({ params: stage.params.parse(params), inputs: { embeddings }, outputs: { metrics: file }, report, ...surroundings() });
+  return { file, told, metrics: Object.fromEntries(readLines(file).map(({ metric, value }) => [metric, value])) };
 }
 
 describe('the stage evaluate', () => {
@@ -40,7 +36,7 @@ describe('the stage evaluate', () => {
   });
 
   it('reports loss and retrieval on the test split beside chance, and the model and compute behind them', async () => {
-    const { metrics, folder, told } = await run({});
+    const { metrics, told } = await run({});
     const { config, training } = await loadModel(inputs.model);
     const size = modelSize(config);
     expect(metrics).toMatchObject({
@@ -59,23 +55,16 @@ describe('the stage evaluate', () => {
       expect(metrics[`recall_at_${cutoff}`]).toBeCloseTo((there! + back!) / 2, 12);
     }
     expect(metrics['recall_at_10']).toBeGreaterThan(1.5 * metrics['chance_at_10']!);
-    expect(told.notes).toContain('the split has 48 pairs: the pool is that, not 256');
-
-    const about = JSON.parse(readFileSync(join(folder, 'embeddings.json'), 'utf8')) as { count: number; width: number; ids: string[] };
-    expect(about).toMatchObject({ count: 48, width: 16 });
-    expect(about.ids[0]).toBe('tiny-192');
-    const image = readFileSync(join(folder, 'image.f32'));
-    expect(image.length).toBe(48 * 16 * 4);
-    const length = Math.hypot(...Array.from({ length: 16 }, (_, index) => image.readFloatLE(4 * index)));
-    expect(length).toBeCloseTo(1, 5);
+    expect(told.notes).toContain('48 pairs of the split are embedded: the pool is that, not 256');
   });
 
-  it('gives the same bytes again, whatever the batch, and others for other pools', async () => {
-    const first = await run({ pool: 16 });
-    expect(readFileSync((await run({ pool: 16 })).file, 'utf8')).toBe(readFileSync(first.file, 'utf8'));
-    const other = await run({ pool: 16, batch: 7 });
-    expect(other.metrics['loss']).toBeCloseTo(first.metrics['loss']!, 5);
+  it('gives the same bytes again, other pools by seed and size, and the same to rounding whatever the batch', async () => {
+    const first = await run({ pool: 16, pools: [8] });
+    expect(readFileSync((await run({ pool: 16, pools: [8] })).file, 'utf8')).toBe(readFileSync(first.file, 'utf8'));
+    expect(first.metrics['recall_at_1_pool_8']).toBe((await run({ pool: 8 })).metrics['recall_at_1']);
     expect((await run({ pool: 16, seed: 2 })).metrics['loss']).not.toBe(first.metrics['loss']);
+    const other = await run({ pool: 16 }, (await embedded(inputs, { batch: 7 })).embeddings);
+    expect(other.metrics['loss']).toBeCloseTo(first.metrics['loss']!, 5);
   });
 
   it('ranks an untrained model like chance', async () => {
@@ -83,21 +72,17 @@ describe('the stage evaluate', () => {
     for (const [name, values] of weights) if (name.endsWith('projection')) values.fill(0);
     const { folder } = outputs();
     await saveModel(folder, { config, training, weights });
-    const { metrics } = await run({}, folder);
+    const { metrics } = await run({}, (await embedded({ ...inputs, model: folder })).embeddings);
     expect(metrics['loss']).toBeCloseTo(Math.log(48), 5);
     expect(metrics['recall_at_1']).toBeLessThan(2 * metrics['chance_at_1']!);
   });
 
-  it('refuses data that the model was not trained for, and a damaged model', async () => {
-    const { config, training, weights } = await loadModel(inputs.model);
-    const { folder } = outputs();
-    const small = { ...config, text: { ...config.text, vocabulary: 30 } };
-    weights.set('text.embedding', weights.get('text.embedding')!.subarray(0, 30 * 16));
-    await saveModel(folder, { config: small, training, weights });
-    await expect(run({}, folder)).rejects.toThrow('the model was trained with vocabulary 30, but these data have 40');
-    const path = join(folder, 'weights.safetensors');
-    writeFileSync(path, readFileSync(path).subarray(0, 4000));
-    await expect(run({}, folder)).rejects.toThrow(/cut short/);
-    await expect(run({}, outputs().folder)).rejects.toThrow(/model\.json cannot be read/);
+  it('says which pairs are to be embedded first, and refuses what is no embeddings', async () => {
+    const { embeddings } = await embedded(inputs);
+    await expect(run({ split: 'train' }, embeddings)).rejects.toThrow('0 pairs of the split "train" are embedded; retrieval needs at least 2: ask embed for them, pairs: { train: all }');
+    await expect(run({ calibrate: true }, embeddings)).rejects.toThrow(/calibration needs embedded pairs .*pairs: \{ validation: all, test: all \}/);
+    await expect(run({}, inputs.model)).rejects.toThrow(/embeddings\.json cannot be read: are these the embeddings/);
+    writeFileSync(join(embeddings, 'rows.jsonl'), '');
+    await expect(run({}, embeddings)).rejects.toThrow(/rows\.jsonl has 0 rows; embeddings\.json asks for 48/);
   });
 });

@@ -5,6 +5,7 @@ import { writeShards } from '../../src/study/data/image-shards.ts';
 import type { Split } from '../../src/study/data/splits.ts';
 import { writeTokens } from '../../src/study/text/token-file.ts';
 import type { Report } from '../../src/stage.ts';
+import { stage as embed } from '../../stages/embed.ts';
 import { tinyData } from '../study/nn/rig.ts';
 
 /** Folders `images` and `tokens` as `preprocess` and `tokenize` write them, of 16 × 16 pixels and eight tokens. */
@@ -69,3 +70,14 @@ export const readLines = (path: string): { metric: string; value: number; step?:
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as { metric: string; value: number; step?: number });
+
+/** The embeddings that the stage embed makes of a model, and what it told. */
+export async function embedded(
+  inputs: { readonly images: string; readonly tokens: string; readonly model: string },
+  params: Readonly<Record<string, unknown>> = {},
+): Promise<{ embeddings: string; told: Told }> {
+  const { folder } = outputs();
+  const { report, told } = recordingReport();
+  await embed.run({ params: embed.params.parse(params), inputs, outputs: { embeddings: folder }, report, ...surroundings() });
+  return { embeddings: folder, told };
+}
