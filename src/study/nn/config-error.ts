@@ -12,8 +12,11 @@ export class ModelConfigError extends Error {
   }
 }
 
-/** What to write instead of a name that is not known: the one that was probably meant, and all that there are. */
-export function instead(word: string, names: readonly string[]): string {
+/** `did you mean n3? `, or nothing where no name is near. */
+export function guess(word: string, names: readonly string[]): string {
   const meant = closest(word, names);
-  return `${meant === null ? '' : `did you mean ${meant}? `}one of ${names.join(', ')}`;
+  return meant === null ? '' : `did you mean ${meant}? `;
 }
+
+/** What to write instead of a name that is not known: the one that was probably meant, and all that there are. */
+export const instead = (word: string, names: readonly string[]): string => `${guess(word, names)}one of ${names.join(', ')}`;

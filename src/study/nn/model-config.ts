@@ -1,5 +1,5 @@
 import type { Adapter } from './adapter-config.ts';
-import { instead, ModelConfigError } from './config-error.ts';
+import { guess, ModelConfigError } from './config-error.ts';
 import type { Auxiliary } from './auxiliary.ts';
 import type { Decoder } from './decoder-config.ts';
 import type { ResNetShape } from './resnet.ts';
@@ -153,7 +153,7 @@ export function modelConfig(name: string, options: SizeOptions = {}): ModelConfi
   if (match === null) {
     throw new ModelConfigError(
       `unknown model size "${name}"`,
-      `${instead(name, presetNames)}, or width and layers as d64l3, or parameters and layers as p800kl2`,
+      `${guess(name, presetNames)}write width and layers as d64l3, or one of ${presetNames.join(', ')}, or parameters and layers as p800kl2`,
     );
   }
   const [width, layers] = [Number(match[1]), Number(match[2])];

@@ -71,7 +71,7 @@ describe('pipe model', () => {
 
   it.each([
     [['n33'], /unknown model size "n33"/, 'did you mean n3?'],
-    [['huge'], /unknown model size "huge"/, 'one of n0, n1'],
+    [['huge'], /unknown model size "huge"/, 'or one of n0, n1'],
     [['n3', '--adapter', 'lora'], /adapter: "lora" is not known/, 'did you mean lora-8?'],
     [['n3', '--sharing', 'blocs'], /--sharing blocs is not known/, 'did you mean blocks?'],
     [['n3', '--masking', 'windw-16'], /masking: "windw-16" is not known/, 'did you mean window-16?'],
