@@ -3,70 +3,10 @@ import { z } from 'zod';
 import { defineStage } from '../src/stage.ts';
 import { schedules } from '../src/study/nn/schedule.ts';
 import { auxiliaryKinds } from '../src/study/nn/auxiliary.ts';
-import { type Masking, maskingOf } from '../src/study/nn/masking.ts';
-import { checked, type ModelConfig, modelConfig, ModelConfigError, type ModelInput, type SizeOptions } from '../src/study/nn/model-config.ts';
-import { checkReading, type Reading, type TextReading, wholeReading } from '../src/study/nn/reading.ts';
-import { imageNetNormalisation, logitFactor, recipeOf } from '../src/study/nn/recipe.ts';
-import { type TowerVariant, towerVariants, variantConfig } from '../src/study/nn/tower-variants.ts';
-
-/** What is wrong with a configuration, known before anything has run; null if nothing is. */
-function problemOf(build: () => unknown): string | null {
-  try {
-    build();
-    return null;
-  } catch (error) {
-    if (error instanceof ModelConfigError) return `${error.message}: ${error.hint}`;
-    throw error;
-  }
-}
-
-/** A number of parameters is too small for some vocabularies; which one it is, is not known yet. */
-const roomy = (size: string): { input?: { vocabulary: number } } => (size.startsWith('p') ? { input: { vocabulary: 8 } } : {});
-
-interface SizeParams {
-  readonly size: string;
-  readonly sharing: TowerVariant;
-  readonly masking: string;
-  readonly tokens: number | null;
-  readonly seed: number;
-  readonly patch: number | null;
-  readonly headWidth: number | null;
-  readonly recipe: string | null;
-  readonly auxiliary: (typeof auxiliaryKinds)[number];
-  readonly auxiliaryWeight: number;
-  readonly input: { readonly resolution: number; readonly context: number; readonly vocabulary: number | 'clip' } | null;
-}
-
-/** What the params say of the input, under what the data have where these are known. */
-function optionsOf({ input, patch, headWidth }: SizeParams, data: Partial<ModelInput> = {}): Omit<SizeOptions, 'sharing'> {
-  const said = Object.fromEntries(Object.entries(input ?? {}).map(([name, value]) => [name, value === 'clip' ? 49408 : value]));
-  return { input: { ...said, ...data, ...(patch === null ? {} : { patch }) }, ...(headWidth === null ? {} : { headWidth }) };
-}
-
-/** The model of the params. @throws ModelConfigError where it cannot be built. */
-function maskedConfig(params: SizeParams, data: Partial<ModelInput> = {}): { config: ModelConfig; masking: Masking } {
-  const said = maskingOf(params.masking, params.tokens, params.seed);
-  const recipe = params.recipe === null ? null : recipeOf(params.recipe);
-  const { attention, rotary } = said;
-  const options = optionsOf(params, data);
-  const { resolution } = options.input ?? {};
-  const patch = params.patch ?? modelConfig(params.size).image.patch;
-  // With the recipe patches need not fill the image.
-  const filled = recipe === null || resolution === undefined ? {} : { resolution: Math.floor(resolution / patch) * patch };
-  const built = variantConfig(params.size, params.sharing, { ...options, input: { ...options.input, ...filled }, attention, rotary });
-  const asked = params.auxiliary === 'none' ? {} : { auxiliary: { kind: params.auxiliary, weight: params.auxiliaryWeight } };
-  const config = checked({ ...built, ...(recipe?.factor === true ? { logitFactor } : {}), ...asked });
-  const text: TextReading = recipe?.characters === true ? { kind: 'characters', tokens: config.text.context } : said.reading.text;
-  const reading: Reading = {
-    ...said.reading,
-    text,
-    ...(recipe?.imagenet === true ? { normalisation: imageNetNormalisation } : {}),
-    ...(recipe?.centre === true ? { centre: 7 / 8 } : {}),
-    ...(recipe === null ? {} : { fit: recipe.edge ? ('edge' as const) : ('scale' as const) }),
-  };
-  checkReading(config, reading);
-  return { config, masking: { ...said, reading } };
-}
+import { maskedConfig, modelProblem, sizeProblem } from '../src/study/nn/model-params.ts';
+import { wholeReading } from '../src/study/nn/reading.ts';
+import { recipeOf } from '../src/study/nn/recipe.ts';
+import { towerVariants } from '../src/study/nn/tower-variants.ts';
 
 export const stage = defineStage({
   summary: 'Train a two-tower CLIP on image–caption pairs for a budget of compute.',
@@ -74,7 +14,7 @@ export const stage = defineStage({
     .strictObject({
       /** Width and layers as `d32l2`, or a preset: `n0` … `n8`, `Ti/16`, `S/16`, `M/16`, `B/32`. */
       size: z.string().superRefine((name, context) => {
-        const message = problemOf(() => modelConfig(name, roomy(name)));
+        const message = sizeProblem(name);
         if (message !== null) context.addIssue({ code: 'custom', message });
       }),
       /** The budget, exactly one: FLOP at 6·MAC a pair, pairs, or passes over the training pairs. */
@@ -174,25 +114,8 @@ export const stage = defineStage({
       message: 'the budget that is to count is not given',
     })
     .superRefine((params, issues) => {
-      const { size, sharing, masking, tokens, seed, input } = params;
-      if (problemOf(() => modelConfig(size, roomy(size))) !== null) return;
-      const report = (path: string, message: string | null): boolean => {
-        if (message !== null) issues.addIssue({ code: 'custom', path: [path], message });
-        return message !== null;
-      };
-      if (report('sharing', problemOf(() => variantConfig(size, sharing, roomy(size))))) return;
-      const options = optionsOf(params);
-      const { headWidth } = params;
-      if (headWidth !== null && report('headWidth', problemOf(() => variantConfig(size, sharing, { ...roomy(size), headWidth })))) return;
-      if (params.recipe !== null && report('recipe', problemOf(() => recipeOf(params.recipe!)))) return;
-      if (input !== null && params.recipe === null && report('input', problemOf(() => variantConfig(size, sharing, options)))) return;
-      const needsTokens = tokens === null && problemOf(() => maskingOf(masking, 16, seed)) === null;
-      if (report(needsTokens ? 'tokens' : 'masking', problemOf(() => maskingOf(masking, tokens, seed)))) return;
-      if (input === null) return;
-      const { resolution, context, vocabulary } = input;
-      const tooMany = tokens !== null && tokens > context && masking !== 'full';
-      if (tooMany && report('tokens', `a budget of ${tokens} tokens is more than the context of ${context}: make tokens smaller`)) return;
-      report('masking', problemOf(() => maskedConfig(params, { resolution, context, vocabulary: vocabulary === 'clip' ? 49408 : vocabulary })));
+      const problem = modelProblem(params);
+      if (problem !== null) issues.addIssue({ code: 'custom', path: [problem.param], message: problem.message });
     })
     .superRefine(({ batch, accumulate, chunk }, context) => {
       const part = batch / accumulate;
