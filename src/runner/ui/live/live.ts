@@ -1,6 +1,6 @@
 /**
- * The live view of a run in a terminal. Loads Ink, so it is imported only when a cell will really run. Events only
- * change the state; the screen is drawn a few times a second, which leaves the processor to the stages.
+ * The live view of a run in a terminal: no alternate screen, so that text scrolls and can be copied. Events only change
+ * the state; the screen is drawn a few times a second, which leaves the processor to the stages.
  */
 import type { Renderer, RunEvent } from '../../run/event.ts';
 import { createFreshGroups } from '../fresh-groups.ts';
@@ -8,12 +8,14 @@ import type { Finished } from '../fresh-groups.ts';
 import { asideLines, failureBlock, finishedLine, freshGroupLine, headingLine, summaryLine } from '../lines.ts';
 import type { Style } from '../style.ts';
 import { logTail } from '../../run/log-file.ts';
+import { listenForKeys } from './keys.ts';
 import { liveRows } from './rows.ts';
 import type { LiveExtras } from './rows.ts';
+import { createScreen } from './screen.ts';
 import { applyEvent, createLiveState } from './state.ts';
-import type { Frame } from './view.tsx';
 
 export interface LiveOptions {
+  readonly stdin: NodeJS.ReadStream;
   readonly stream: NodeJS.WriteStream;
   readonly style: Style;
   readonly cwd: string;
@@ -28,22 +30,17 @@ export interface LiveOptions {
   readonly onPause: ((paused: boolean) => void) | null;
 }
 
-const frameMs = 500;
+const frameMs = 250;
 
-export async function createLiveRenderer(options: LiveOptions): Promise<Renderer> {
-  // React's development build is several times slower; it is chosen when React is first imported.
-  process.env['NODE_ENV'] ??= 'production';
-  const { mountLiveView } = await import('./view.tsx');
+export function createLiveRenderer(options: LiveOptions): Renderer {
   const { style, stream } = options;
   const state = createLiveState(options.waiting);
   const fresh = createFreshGroups();
-  const done: string[] = [];
+  /** Lines that stay, until the next picture takes them up. */
+  let done: string[] = [];
   let panel: 'none' | 'log' | 'why' = 'none';
   let paused = false;
   let stopping: LiveExtras['stopping'] = 'no';
-  let ended = false;
-  let frame: Frame = { done: [], rows: [] };
-  const listeners = new Set<() => void>();
 
   const finish = (group: readonly Finished[]): void => {
     const [first] = group;
@@ -62,8 +59,8 @@ export async function createLiveRenderer(options: LiveOptions): Promise<Renderer
   const draw = (): void => {
     const extras: LiveExtras = { paused, stopping, panel: openPanel(), canPause: options.onPause !== null };
     const size = { now: Date.now(), columns: stream.columns ?? 80, maxRows: Math.max(3, (stream.rows ?? 24) - 2) };
-    frame = { done: done.slice(), rows: ended ? [] : liveRows(state, extras, size, style) };
-    for (const listener of listeners) listener();
+    screen.show(done, liveRows(state, extras, size, style));
+    done = [];
   };
 
   const onKey = (key: string): void => {
@@ -80,14 +77,9 @@ export async function createLiveRenderer(options: LiveOptions): Promise<Renderer
     draw();
   };
 
-  const source = {
-    subscribe: (listener: () => void): (() => void) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    current: (): Frame => frame,
-  };
-  const view = mountLiveView(stream, source, onKey);
+  const screen = createScreen(stream);
+  const endKeys = listenForKeys(options.stdin, onKey);
+  stream.on('resize', draw);
   const timer = setInterval(draw, frameMs);
 
   const handle = (event: RunEvent): void => {
@@ -118,12 +110,11 @@ export async function createLiveRenderer(options: LiveOptions): Promise<Renderer
     handle,
     close: async () => {
       clearInterval(timer);
+      endKeys();
+      stream.off('resize', draw);
       finish(fresh.flush());
-      ended = true;
-      draw();
-      // React takes the last picture in after this turn; unmounting at once would lose it.
-      await new Promise(resolve => setImmediate(resolve));
-      await view.unmount();
+      screen.show(done, []);
+      screen.close();
     },
   };
 }
