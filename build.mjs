@@ -34,6 +34,7 @@ const result = await build({
   platform: 'node',
   target: 'node20.19',
   packages: 'external',
+  jsx: 'automatic',
   chunkNames: 'chunks/[name]-[hash]',
   logLevel: 'warning',
   write: false,

@@ -13,7 +13,7 @@ export interface RendererChoice {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly idColumns: number;
-  /** Stage → cells that will or may run; empty when nothing will, and then the live view has nothing to show. */
+  /** Stage → cells that will or may run; empty when nothing will, and then Ink is not worth its 0.3 s. */
   readonly waiting: ReadonlyMap<string, number>;
   readonly why: (cell: string) => readonly string[];
   readonly onStop: () => void;
@@ -25,11 +25,11 @@ export async function chooseRenderer(choice: RendererChoice): Promise<Renderer> 
   if (choice.json) return createNdjsonRenderer(text => choice.stdout.write(text));
   const facts = terminalFacts(choice.stderr, choice.env);
   const style = makeStyle(facts.color);
-  // The live view needs keys as well as a screen: without a terminal to read from, q and Ctrl-C would be lost.
+  // Ink needs keys as well as a screen: without a terminal to read from, q and Ctrl-C would be lost.
   // A terminal that says it has no columns (some pseudo-terminals) has no place to draw in.
   if (facts.interactive && !choice.plain && choice.waiting.size > 0 && process.stdin.isTTY && choice.stderr.columns > 0) {
     const { createLiveRenderer } = await import('./live/live.ts');
-    return createLiveRenderer({ ...choice, stdin: process.stdin, stream: choice.stderr, style });
+    return createLiveRenderer({ ...choice, stream: choice.stderr, style });
   }
   return createPlainRenderer({
     write: text => choice.stderr.write(text), style, cwd: choice.cwd, now: Date.now, idColumns: choice.idColumns,

@@ -26,7 +26,7 @@ export function terminalFacts(stream: OutputStream, env: Readonly<Record<string,
   const dumb = env['TERM'] === 'dumb';
   const forced = env['FORCE_COLOR'] !== undefined && env['FORCE_COLOR'] !== '0' && env['FORCE_COLOR'] !== 'false';
   const refused = (env['NO_COLOR'] ?? '') !== '' || env['FORCE_COLOR'] === '0' || env['FORCE_COLOR'] === 'false';
-  // Set to nothing counts, too, as other programs that draw on terminals have it.
+  // Set to nothing counts, too: Ink, which draws the live view, thinks so.
   const builds = env['CI'] !== undefined && env['CI'] !== '0' && env['CI'] !== 'false';
   return {
     color: forced || (isTerminal && !dumb && !refused),

@@ -1,10 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { RunEvent } from '../../../src/runner/run/event.ts';
 import { progressBar, sparkline } from '../../../src/runner/ui/bars.ts';
-import { keysOf } from '../../../src/runner/ui/live/keys.ts';
 import { liveRows } from '../../../src/runner/ui/live/rows.ts';
 import type { LiveExtras } from '../../../src/runner/ui/live/rows.ts';
-import { createScreen } from '../../../src/runner/ui/live/screen.ts';
 import { applyEvent, createLiveState } from '../../../src/runner/ui/live/state.ts';
 import { makeStyle } from '../../../src/runner/ui/style.ts';
 import { textWidth } from '../../../src/runner/ui/width.ts';
@@ -82,105 +80,6 @@ describe('the live region', () => {
     expect(rows[0]).toContain('xy·');
     expect(rows.join('')).not.toMatch(/[\u0007\u001b]/);
   });
-});
-
-/** As much of a terminal as the live view needs: what is on it, from the first line on, and whether the cursor is seen. */
-class Terminal {
-  columns: number;
-  #lines: string[] = [''];
-  #row = 0;
-  #column = 0;
-  cursor = true;
-  writes = 0;
-
-  constructor(columns: number) {
-    this.columns = columns;
-  }
-
-  get text(): string {
-    return this.#lines.map(line => line.trimEnd()).join('\n');
-  }
-
-  write(text: string): void {
-    this.writes++;
-    for (const [piece] of text.matchAll(/\u001b\[\??\d*[A-Za-z]|[^]/gu)) this.#take(piece);
-  }
-
-  #take(piece: string): void {
-    const command = /^\u001b\[(\??)(\d*)([A-Za-z])$/.exec(piece);
-    if (piece === '\n') this.#down();
-    else if (piece === '\r') this.#column = 0;
-    else if (command === null) this.#put(piece);
-    else if (command[1] === '?') this.cursor = command[2] === '25' ? command[3] === 'h' : this.cursor;
-    else if (command[3] === 'A') this.#row = Math.max(0, this.#row - Number(command[2]));
-    else if (command[3] === 'J') this.#lines = [...this.#lines.slice(0, this.#row), this.#lines[this.#row]!.slice(0, this.#column)];
-    else throw new Error(`not known: ${JSON.stringify(piece)}`);
-  }
-
-  #put(character: string): void {
-    if (this.#column === this.columns) this.#down();
-    const line = this.#lines[this.#row]!.padEnd(this.#column);
-    this.#lines[this.#row] = line.slice(0, this.#column) + character + line.slice(this.#column + 1);
-    this.#column++;
-  }
-
-  #down(): void {
-    this.#row++;
-    this.#column = 0;
-    this.#lines[this.#row] ??= '';
-  }
-}
-
-describe('the screen', () => {
-  test('lines stay in order above the rows, which are replaced whole, whether there are more or fewer than before', () => {
-    const terminal = new Terminal(20);
-    const screen = createScreen(terminal);
-    screen.show([], ['● a  a long row', '1 running']);
-    expect(terminal.text).toBe('● a  a long row\n1 running\n');
-    screen.show(['✓ a ran'], ['● b', '● c', '2 running']);
-    expect(terminal.text).toBe('✓ a ran\n● b\n● c\n2 running\n');
-    screen.show(['✓ b ran', '✗ c failed, and says at length why', ''], ['none']);
-    expect(terminal.text).toBe('✓ a ran\n✓ b ran\n✗ c failed, and says\n at length why\n\nnone\n');
-    expect(terminal.cursor).toBe(false);
-    screen.close();
-    expect(terminal.text).toBe('✓ a ran\n✓ b ran\n✗ c failed, and says\n at length why\n\n');
-    expect(terminal.cursor).toBe(true);
-  });
-
-  test('a picture like the last one is not written', () => {
-    const terminal = new Terminal(20);
-    const screen = createScreen(terminal);
-    screen.show(['line'], ['row']);
-    const { writes } = terminal;
-    screen.show([], ['row']);
-    expect(terminal.writes).toBe(writes);
-    screen.show([], ['other']);
-    expect(terminal.writes).toBe(writes + 1);
-    screen.close();
-  });
-
-  test('a row as wide as the terminal leaves no line behind', () => {
-    const terminal = new Terminal(10);
-    const screen = createScreen(terminal);
-    for (const row of ['0123456789', '9876543210', 'short']) screen.show([], [row]);
-    expect(terminal.text).toBe('short\n');
-    screen.close();
-  });
-
-  test('rows that a narrower terminal has broken are replaced too', () => {
-    const terminal = new Terminal(5);
-    const wide = new Terminal(10);
-    const screen = createScreen({ get columns() { return wide.columns; }, write: text => terminal.write(text) });
-    screen.show(['above'], ['0123456789', '01234']);
-    wide.columns = 5;
-    screen.show([], ['a', 'b']);
-    expect(terminal.text).toBe('above\na\nb\n');
-    screen.close();
-  });
-});
-
-test('keys come one by one; sequences mean nothing', () => {
-  expect([keysOf('q'), keysOf('lw'), keysOf('\u0003'), keysOf('\u001b'), keysOf('\u001b[A'), keysOf('\r')]).toEqual([['q'], ['l', 'w'], ['interrupt'], ['escape'], [], []]);
 });
 
 test('bars and curves of characters', () => {

@@ -1,6 +1,6 @@
 /**
- * The live view of a run in a terminal: no alternate screen, so that text scrolls and can be copied. Events only change
- * the state; the screen is drawn a few times a second, which leaves the processor to the stages.
+ * The live view of a run in a terminal. Loads Ink, so it is imported only when a cell will really run. Events only
+ * change the state; the screen is drawn a few times a second, which leaves the processor to the stages.
  */
 import type { Renderer, RunEvent } from '../../run/event.ts';
 import { createFreshGroups } from '../fresh-groups.ts';
@@ -8,14 +8,12 @@ import type { Finished } from '../fresh-groups.ts';
 import { asideLines, failureBlock, finishedLine, freshGroupLine, headingLine, summaryLine } from '../lines.ts';
 import type { Style } from '../style.ts';
 import { logTail } from '../../run/log-file.ts';
-import { listenForKeys } from './keys.ts';
 import { liveRows } from './rows.ts';
 import type { LiveExtras } from './rows.ts';
-import { createScreen } from './screen.ts';
 import { applyEvent, createLiveState } from './state.ts';
+import type { Frame } from './view.tsx';
 
 export interface LiveOptions {
-  readonly stdin: NodeJS.ReadStream;
   readonly stream: NodeJS.WriteStream;
   readonly style: Style;
   readonly cwd: string;
@@ -30,17 +28,22 @@ export interface LiveOptions {
   readonly onPause: ((paused: boolean) => void) | null;
 }
 
-const frameMs = 250;
+const frameMs = 500;
 
-export function createLiveRenderer(options: LiveOptions): Renderer {
+export async function createLiveRenderer(options: LiveOptions): Promise<Renderer> {
+  // React's development build is several times slower; it is chosen when React is first imported.
+  process.env['NODE_ENV'] ??= 'production';
+  const { mountLiveView } = await import('./view.tsx');
   const { style, stream } = options;
   const state = createLiveState(options.waiting);
   const fresh = createFreshGroups();
-  /** Lines that stay, until the next picture takes them up. */
-  let done: string[] = [];
+  const done: string[] = [];
   let panel: 'none' | 'log' | 'why' = 'none';
   let paused = false;
   let stopping: LiveExtras['stopping'] = 'no';
+  let ended = false;
+  let frame: Frame = { done: [], rows: [] };
+  const listeners = new Set<() => void>();
 
   const finish = (group: readonly Finished[]): void => {
     const [first] = group;
@@ -59,8 +62,8 @@ export function createLiveRenderer(options: LiveOptions): Renderer {
   const draw = (): void => {
     const extras: LiveExtras = { paused, stopping, panel: openPanel(), canPause: options.onPause !== null };
     const size = { now: Date.now(), columns: stream.columns ?? 80, maxRows: Math.max(3, (stream.rows ?? 24) - 2) };
-    screen.show(done, liveRows(state, extras, size, style));
-    done = [];
+    frame = { done: done.slice(), rows: ended ? [] : liveRows(state, extras, size, style) };
+    for (const listener of listeners) listener();
   };
 
   const onKey = (key: string): void => {
@@ -77,9 +80,14 @@ export function createLiveRenderer(options: LiveOptions): Renderer {
     draw();
   };
 
-  const screen = createScreen(stream);
-  const endKeys = listenForKeys(options.stdin, onKey);
-  stream.on('resize', draw);
+  const source = {
+    subscribe: (listener: () => void): (() => void) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    current: (): Frame => frame,
+  };
+  const view = mountLiveView(stream, source, onKey);
   const timer = setInterval(draw, frameMs);
 
   const handle = (event: RunEvent): void => {
@@ -110,11 +118,12 @@ export function createLiveRenderer(options: LiveOptions): Renderer {
     handle,
     close: async () => {
       clearInterval(timer);
-      endKeys();
-      stream.off('resize', draw);
       finish(fresh.flush());
-      screen.show(done, []);
-      screen.close();
+      ended = true;
+      draw();
+      // React takes the last picture in after this turn; unmounting at once would lose it.
+      await new Promise(resolve => setImmediate(resolve));
+      await view.unmount();
     },
   };
 }
