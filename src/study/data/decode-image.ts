@@ -1,7 +1,9 @@
 import sharp from 'sharp';
 import { decodeBmp, isBmp } from './bmp.ts';
+import { applyTable, colourTable } from './colour-table.ts';
 import { decodeDicom } from './dicom.ts';
 import { isDicom } from './image-type.ts';
+import { jpegColours } from './jpeg-profile.ts';
 
 /** How an image becomes a square: cut, between black bars, or (for comparing, not for looking at) with another aspect ratio. */
 export type Fit = 'crop' | 'pad' | 'squeeze';
@@ -28,9 +30,18 @@ const mostPixels = 120_000_000;
 export async function decodeSquare(source: ImageSource, resolution: number, fit: Fit): Promise<Buffer> {
   if ('bytes' in source && isDicom(source.bytes)) return decodeSquare(await decodeDicom(source.bytes), resolution, fit);
   if ('bytes' in source && isBmp(source.bytes)) return decodeSquare(decodeBmp(source.bytes, mostPixels), resolution, fit);
+  const colours = 'bytes' in source ? jpegColours(source.bytes) : null;
+  const pixels = await squareOf(source, resolution, fit, colours !== null);
+  const table = colours === null ? null : await colourTable(colours);
+  if (table !== null) applyTable(table, pixels);
+  return pixels;
+}
+
+/** The square, its colours brought to sRGB unless `asStored`. */
+async function squareOf(source: ImageSource, resolution: number, fit: Fit, asStored: boolean): Promise<Buffer> {
   const input = 'raw' in source
     ? sharp(source.raw, { raw: { width: source.width, height: source.height, channels: source.channels } })
-    : sharp(source.bytes, { failOn: 'error', limitInputPixels: mostPixels, pages: 1 });
+    : sharp(source.bytes, { failOn: 'error', limitInputPixels: mostPixels, pages: 1, ignoreIcc: asStored });
   const { data, info } = await input
     .autoOrient()
     .flatten({ background: '#000000' })
@@ -46,7 +57,12 @@ export async function decodeSquare(source: ImageSource, resolution: number, fit:
 /** Repeats grey in red, green and blue; a second channel (alpha) is dropped. */
 export function greyToColour(grey: Uint8Array, channels: 1 | 2 = 1): Buffer {
   const out = Buffer.allocUnsafe((grey.length / channels) * 3);
-  for (let from = 0, to = 0; to < out.length; from += channels, to += 3) out.fill(grey[from] ?? 0, to, to + 3);
+  for (let from = 0, to = 0; to < out.length; from += channels, to += 3) {
+    const value = grey[from] as number;
+    out[to] = value;
+    out[to + 1] = value;
+    out[to + 2] = value;
+  }
   return out;
 }
 

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { decodeBmp } from '../../../src/study/data/bmp.ts';
+import { jpegColours } from '../../../src/study/data/jpeg-profile.ts';
 import { decodeSquare } from '../../../src/study/data/decode-image.ts';
 
 const size = 16;
@@ -49,6 +50,79 @@ describe('colour', () => {
     const bytes = await sharp({ create: { width: 8, height: 8, channels: 4, background: { r: 200, g: 200, b: 200, alpha: 0.5 } } }).toColourspace('b-w').png().toBuffer();
     expect((await sharp(bytes).metadata()).channels).toBe(2);
     expectNear(middles(await decodeSquare({ bytes }, size, 'pad')), Array.from({ length: 4 }, () => [100, 100, 100]), 2);
+  });
+});
+
+describe('profiles in JPEG files', () => {
+  const best = { quality: 100, chromaSubsampling: '4:4:4' };
+  /** A grey profile of one exponent (ICC.1:2022, 8.5.2 and 10.6). */
+  function greyProfile(gamma: number): Buffer {
+    const tag = (type: string, ...numbers: number[]): Buffer => {
+      const data = Buffer.alloc(8 + numbers.length * 4);
+      data.write(type, 'latin1');
+      numbers.forEach((value, at) => data.writeInt32BE(value, 8 + at * 4));
+      return data;
+    };
+    const tags: [string, Buffer][] = [['wtpt', tag('XYZ ', 0xf6d6, 0x10000, 0xd32d)], ['kTRC', tag('curv', 1, Math.round(gamma * 256) << 16)]];
+    const head = Buffer.alloc(128 + 4 + tags.length * 12);
+    head.writeUInt32BE(0x02400000, 8);
+    head.write('mntrGRAYXYZ ', 12, 'latin1');
+    head.write('acsp', 36, 'latin1');
+    [0xf6d6, 0x10000, 0xd32d].forEach((value, at) => head.writeInt32BE(value, 68 + at * 4));
+    head.writeUInt32BE(tags.length, 128);
+    let offset = head.length;
+    tags.forEach(([name, data], at) => {
+      head.write(name, 132 + at * 12, 'latin1');
+      head.writeUInt32BE(offset, 136 + at * 12);
+      head.writeUInt32BE(data.length, 140 + at * 12);
+      offset += data.length;
+    });
+    head.writeUInt32BE(offset, 0);
+    return Buffer.concat([head, ...tags.map(([, data]) => data)]);
+  }
+  /** The file with a profile behind its first marker, cut into pieces of at most so many bytes. */
+  function embedded(jpeg: Buffer, profile: Buffer, piece = 60_000, first = 1): Buffer {
+    const count = Math.ceil(profile.length / piece);
+    const segments = Array.from({ length: count }, (_, index) => {
+      const body = Buffer.concat([Buffer.from('ICC_PROFILE\0', 'latin1'), Buffer.from([first + index, count]), profile.subarray(index * piece, (index + 1) * piece)]);
+      return Buffer.concat([Buffer.from([0xff, 0xe2, (body.length + 2) >> 8, (body.length + 2) & 255]), body]);
+    });
+    return Buffer.concat([jpeg.subarray(0, 2), ...segments, jpeg.subarray(2)]);
+  }
+  const grey = (value: number): Promise<Buffer> => sharp(Buffer.alloc(size * size, value), { raw: { width: size, height: size, channels: 1 } }).toColourspace('b-w').jpeg(best).toBuffer();
+
+  it('of wide colours are brought to sRGB', async () => {
+    const bytes = await picture().withIccProfile('p3').jpeg(best).toBuffer();
+    const stored = await decodeSquare({ bytes: await sharp(bytes, { ignoreIcc: true }).jpeg(best).toBuffer() }, size, 'pad');
+    expect(Math.abs((middles(stored)[0]?.[0] ?? 0) - 250)).toBeGreaterThan(15);
+    const direct = await sharp(bytes).raw({ depth: 'uchar' }).toBuffer();
+    expectNear(middles(await decodeSquare({ bytes }, size, 'pad')), middles(direct), 10);
+    const dull = await sharp(Buffer.from([180, 120, 90, 90, 110, 140]), { raw: { width: 2, height: 1, channels: 3 } }).resize(size, size, { kernel: 'nearest', fit: 'fill' }).withIccProfile('p3').jpeg(best).toBuffer();
+    expectNear(middles(await decodeSquare({ bytes: dull }, size, 'pad')), [[180, 120, 90], [90, 110, 140], [180, 120, 90], [90, 110, 140]], 3);
+  });
+  it.each([60_000, 50])('of grey are brought to sRGB, in pieces of %i bytes', async (piece) => {
+    const bytes = embedded(await grey(128), greyProfile(1), piece);
+    // As sRGB writes light (IEC 61966-2-1): (1.055 · (128/255)^(1/2.4) − 0.055) · 255.
+    expectNear(middles(await decodeSquare({ bytes }, size, 'pad')), Array.from({ length: 4 }, () => [188, 188, 188]), 1);
+  });
+  it('that change nothing leave the same bytes as without', async () => {
+    const bytes = await picture().jpeg(best).toBuffer();
+    const tagged = await picture().withIccProfile('srgb').jpeg(best).toBuffer();
+    expect(jpegColours(tagged)?.channels).toBe(3);
+    expect(await decodeSquare({ bytes: tagged }, size, 'pad')).toEqual(await decodeSquare({ bytes }, size, 'pad'));
+  });
+  it('that are none, or lack their first piece, are passed over', async () => {
+    const bytes = await grey(128);
+    for (const broken of [embedded(bytes, Buffer.from('no profile, but of some length '.repeat(9))), embedded(bytes, greyProfile(1), 60_000, 2)]) {
+      expectNear(middles(await decodeSquare({ bytes: broken }, size, 'pad')), Array.from({ length: 4 }, () => [128, 128, 128]), 1);
+    }
+    expect(jpegColours(embedded(bytes, greyProfile(1), 60_000, 2))).toBeNull();
+  });
+  it('of CMYK stay with the decoder', async () => {
+    const bytes = await picture().toColourspace('cmyk').withIccProfile('cmyk').jpeg(best).toBuffer();
+    expect((await sharp(bytes).metadata()).space).toBe('cmyk');
+    expect(jpegColours(bytes)).toBeNull();
+    expectNear(middles(await decodeSquare({ bytes }, size, 'pad')), middles(await sharp(bytes).toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer()), 1);
   });
 });
 
