@@ -13,7 +13,7 @@ export interface RendererChoice {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly idColumns: number;
-  /** Stage → cells that will or may run; empty when nothing will, and then Ink is not worth its 0.3 s. */
+  /** Stage → cells that will or may run; empty when nothing will, and then Ink is not worth its start. */
   readonly waiting: ReadonlyMap<string, number>;
   readonly why: (cell: string) => readonly string[];
   readonly onStop: () => void;

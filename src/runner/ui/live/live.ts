@@ -1,6 +1,7 @@
 /**
  * The live view of a run in a terminal. Loads Ink, so it is imported only when a cell will really run. Events only
- * change the state; the screen is drawn a few times a second, which leaves the processor to the stages.
+ * change the state; the screen is drawn once a second, and soon after a cell begins or ends, which leaves the processor
+ * to the stages.
  */
 import type { Renderer, RunEvent } from '../../run/event.ts';
 import { createFreshGroups } from '../fresh-groups.ts';
@@ -28,11 +29,11 @@ export interface LiveOptions {
   readonly onPause: ((paused: boolean) => void) | null;
 }
 
-const frameMs = 500;
+const frameMs = 1000;
+/** After the beginning or the end of a cell: many of them together make one picture. */
+const soonMs = 200;
 
 export async function createLiveRenderer(options: LiveOptions): Promise<Renderer> {
-  // React's development build is several times slower; it is chosen when React is first imported.
-  process.env['NODE_ENV'] ??= 'production';
   const { mountLiveView } = await import('./view.tsx');
   const { style, stream } = options;
   const state = createLiveState(options.waiting);
@@ -59,7 +60,11 @@ export async function createLiveRenderer(options: LiveOptions): Promise<Renderer
       : { title: `why ${cell.cell} runs`, lines: options.why(cell.cell) };
   };
 
+  let soon: NodeJS.Timeout | null = null;
+
   const draw = (): void => {
+    if (soon !== null) clearTimeout(soon);
+    soon = null;
     const extras: LiveExtras = { paused, stopping, panel: openPanel(), canPause: options.onPause !== null };
     const size = { now: Date.now(), columns: stream.columns ?? 80, maxRows: Math.max(3, (stream.rows ?? 24) - 2) };
     frame = { done: done.slice(), rows: ended ? [] : liveRows(state, extras, size, style) };
@@ -80,6 +85,10 @@ export async function createLiveRenderer(options: LiveOptions): Promise<Renderer
     draw();
   };
 
+  const drawSoon = (): void => {
+    soon ??= setTimeout(draw, soonMs);
+  };
+
   const source = {
     subscribe: (listener: () => void): (() => void) => {
       listeners.add(listener);
@@ -98,6 +107,7 @@ export async function createLiveRenderer(options: LiveOptions): Promise<Renderer
     }
     if (event.event === 'cell.started' || event.event === 'cell.finished' || event.event === 'run.finished') finish(fresh.flush());
     applyEvent(state, event);
+    if (event.event === 'cell.started' || event.event === 'cell.finished') drawSoon();
     switch (event.event) {
       case 'run.planned':
         done.push(headingLine(event, style));
