@@ -70,6 +70,20 @@ export interface StageContext<P, I extends Record<string, InputKind>, O extends 
   readonly projectRoot: string;
 }
 
+/** What is wrong with a file that was given as an input, found before anything has run. */
+export interface InputProblem {
+  /** The input's name. */
+  readonly input: string;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** A cell's params, and absolute paths of those of its inputs that are there already: files and folders of the project. */
+export interface GivenInputs<P, I extends Record<string, InputKind>> {
+  readonly params: P;
+  readonly inputs: { readonly [K in keyof I]?: string };
+}
+
 export interface StageModule<
   P extends z.ZodType = z.ZodType,
   I extends Record<string, InputKind> = Record<string, InputKind>,
@@ -88,6 +102,12 @@ export interface StageModule<
    * each cell a process of its own in any case.
    */
   readonly warm?: boolean;
+  /**
+   * Whether inputs that are at hand when the pipeline is loaded suit the params; what is wrong is shown at the input's place in
+   * the YAML. It should read little (a header), since it is asked each time that the pipeline is read, and is no part of `run`: files made by
+   * other stages are not there yet, so `run` has to look for itself.
+   */
+  readonly check?: (given: GivenInputs<z.output<P>, I>) => Promise<readonly InputProblem[]>;
   run(context: StageContext<z.output<P>, I, O>): Promise<void>;
 }
 

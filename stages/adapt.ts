@@ -43,6 +43,14 @@ export const stage = defineStage({
     adapters: 'folder?',
   },
   outputs: { model: 'folder', metrics: 'metrics' },
+  async check({ params: { way }, inputs: { base, adapters } }) {
+    const { baseProblem, fusedProblem } = await import('../src/study/nn/given-models.ts');
+    if (base === undefined) return [];
+    const problem = await baseProblem(base, way);
+    if (problem !== null) return [{ input: 'base', ...problem }];
+    const fused = adapters === undefined ? null : await fusedProblem(adapters, base, way);
+    return fused === null ? [] : [{ input: 'adapters', ...fused }];
+  },
   async run({ params, inputs, outputs, report, signal, checkpoint, resources, backend: choice }) {
     const { metricLines } = await import('../src/study/metric-lines.ts');
     const { openImages } = await import('../src/study/data/image-shards.ts');
@@ -50,8 +58,7 @@ export const stage = defineStage({
     const { defaultLearningRate, flopsPerPair, stepsFor } = await import('../src/study/nn/budget.ts');
     const { openBackend } = await import('../src/study/nn/choose-backend.ts');
     const { checkModelFits, drawRows, rowsOfSplit } = await import('../src/study/nn/data.ts');
-    const { decoderOf } = await import('../src/study/nn/decoder-config.ts');
-    const { checked } = await import('../src/study/nn/model-config.ts');
+    const { adaptedConfig, checkFused } = await import('../src/study/nn/given-models.ts');
     const { loadModel, saveModel } = await import('../src/study/nn/model-folder.ts');
     const { modelSize, tokensPerPair } = await import('../src/study/nn/model-size.ts');
     const { defaultOptimiser } = await import('../src/study/nn/optimiser.ts');
@@ -63,20 +70,16 @@ export const stage = defineStage({
     const base = await loadModel(inputs.base);
     const reading = base.reading ?? wholeReading;
     const kind = decoderKinds.find((name) => name === way);
-    const config = checked({
-      ...base.config,
-      ...(kind === undefined ? (way === 'full' ? {} : { adapter: adapterOf(way) }) : { decoder: decoderOf(kind) }),
-    });
+    const config = adaptedConfig(base.config, way);
     const parameters = parametersOf(config);
     const start = initialWeights(parameters, seed);
     if (kind === undefined) for (const [name, values] of base.weights) start.set(name, values);
     if (inputs.adapters !== undefined) {
       const { weights, config: given } = await loadModel(inputs.adapters);
+      checkFused(inputs.adapters, given, config);
       for (const { name, part, frozen = false } of parameters) {
         if (part !== 'adapters' || !frozen) continue;
-        const values = weights.get(name);
-        if (values?.length !== start.get(name)!.length) throw new Error(`adapters: ${given.name} has no ${name} of the right size to fuse`);
-        start.set(name, values);
+        start.set(name, weights.get(name)!);
       }
     } else if (way.endsWith('+fusion')) {
       throw new Error('fusion attends over adapters that have been trained: give them as the input adapters');

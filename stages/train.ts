@@ -136,6 +136,12 @@ export const stage = defineStage({
     weights: 'folder?',
   },
   outputs: { model: 'folder', metrics: 'metrics' },
+  async check({ params, inputs }) {
+    if (inputs.weights === undefined) return [];
+    const { startProblem } = await import('../src/study/nn/given-models.ts');
+    const problem = await startProblem(inputs.weights, params);
+    return problem === null ? [] : [{ input: 'weights', ...problem }];
+  },
   async run({ params, inputs, outputs, report, signal, checkpoint, resources, backend: choice }) {
     const { metricLines } = await import('../src/study/metric-lines.ts');
     const { openImages } = await import('../src/study/data/image-shards.ts');
@@ -154,6 +160,7 @@ export const stage = defineStage({
     try {
       const tokens = await openTokens(inputs.tokens);
       const { config, masking } = maskedConfig(params, { resolution: images.resolution, context: tokens.context, vocabulary: tokens.vocabulary });
+      const start = inputs.weights === undefined ? null : await startingWeights(inputs.weights, config);
       const all = rowsOfSplit(images, tokens, 'train');
       const rows = params.unique === null ? all : drawRows(all, params.unique, seed, 'unique');
       if (rows.length < batch) throw new PairedDataError(`${rows.length} training pairs do not fill a batch of ${batch}`);
@@ -164,8 +171,6 @@ export const stage = defineStage({
       const learningRate = params.learningRate ?? defaultLearningRate(config);
       const validation = drawRows(rowsOfSplit(images, tokens, 'validation'), params.validationPool, 'validation');
       const counts = modelSize(config);
-
-      const start = inputs.weights === undefined ? null : await startingWeights(inputs.weights, config);
 
       const backend = await openBackend(choice, { threads: resources.cpu, gpus: resources.gpus, note: report.note });
       report.platform({ backend: backend.label, threads: backend.threads, device: backend.device });

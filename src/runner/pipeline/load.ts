@@ -1,5 +1,6 @@
 /** YAML text → CellGraph. */
 import { resolve } from 'node:path';
+import { checkInputs } from './check-inputs.ts';
 import { checkParams } from './check-params.ts';
 import { placeOf } from './compile.ts';
 import { expandStage } from './expand-stage.ts';
@@ -61,6 +62,8 @@ export async function loadPipeline(options: LoadOptions): Promise<CellGraph> {
   const report = readReport(namespaces, stages, problems);
   await checkParams(expansion.checks, expansion.cells, options.catalogue, problems);
   problems.throwIfAny();
+  const looked = await checkInputs(expansion.checks, expansion.cells, root, options.catalogue, problems);
+  problems.throwIfAny();
 
   const modules = new Set(states.flatMap(stage => (stage.module ? [stage.module.file] : [])));
   const closures = await Promise.all([...modules].map(module => options.catalogue.closureFiles(module)));
@@ -71,7 +74,7 @@ export async function loadPipeline(options: LoadOptions): Promise<CellGraph> {
   return {
     pipeline: main!.name, title: main!.files[0]!.header.title ?? null, file, root, profile: options.profile, overrides: [...options.set],
     params: values, stages: expansion.stages, cells: expansion.cells, inactive, report,
-    sources: [...new Set([...problems.sources.keys(), ...closures.flat()])],
+    sources: [...new Set([...problems.sources.keys(), ...closures.flat()])], looked,
   };
 }
 

@@ -3,7 +3,7 @@
  * which nothing changed need not parse YAML. Positions in files are kept apart (`positions.ts`): nodes carry an
  * `Origin`, from which the line and column are found when somebody asks.
  */
-import type { ArtefactKind, InputKind } from '../../stage.ts';
+import type { ArtefactKind, InputKind, InputProblem } from '../../stage.ts';
 import type { Json, JsonObject } from '../json.ts';
 
 export type { Json, JsonObject } from '../json.ts';
@@ -206,6 +206,8 @@ export interface CellGraph {
   readonly report: readonly ReportItem[];
   /** Every file that was read to make this, absolute: pipeline files, and each used stage's module closure. */
   readonly sources: readonly string[];
+  /** What stages looked at, or for, to check their inputs, absolute: the graph is made anew when any of it changes. */
+  readonly looked: readonly string[];
 }
 
 /** What planning needs to know of a typed stage; learned by loading its module once, cached by its closure. */
@@ -231,6 +233,8 @@ export interface StageCatalogue {
   info(file: string): Promise<StageInfo>;
   /** Validates many params at once with the module's own zod schema and applies its defaults. */
   checkParams(file: string, values: readonly JsonObject[]): Promise<readonly ParamsResult[]>;
+  /** What is wrong with inputs that are there already, as the module's own `check` finds; null for one that has no such check. */
+  checkInputs(file: string, given: readonly { readonly params: JsonObject; readonly inputs: Readonly<Record<string, string>> }[]): Promise<readonly (readonly InputProblem[])[] | null>;
   /** Every file whose change could change `info`: the module closure, absolute paths. */
   closureFiles(file: string): Promise<readonly string[]>;
 }

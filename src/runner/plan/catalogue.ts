@@ -49,6 +49,11 @@ export function createCatalogue(options: CatalogueOptions): StageCatalogue {
       const stage = await load(file);
       return values.map(value => check(stage, value, file));
     },
+    async checkInputs(file, given) {
+      const { check: checkGiven } = await load(file);
+      if (checkGiven === undefined) return null;
+      return Promise.all(given.map(({ params, inputs }) => checkGiven({ params, inputs })));
+    },
     async closureFiles(file) {
       const closure = await loadClosure({ entry: file, ...placesOf(file) });
       return closure.files.map(({ path }) => path);

@@ -18,6 +18,11 @@ export function stampFile(path: string): FileStamp {
   return { path, stat: stat?.text ?? null, checkedAt, digest: stat === null || stat.folder ? null : hashFile(bytePath(path)).toString('hex') };
 }
 
+/** A stamp by stat alone, for what may be too large to be read: any change of that counts. */
+export function statStamp(path: string): FileStamp {
+  return { path, stat: statText(path)?.text ?? null, checkedAt: Date.now(), digest: null };
+}
+
 /** A stamp for a file that was read just before: `since` is when its reading began. */
 export function stampsOf(paths: Iterable<string>, since: number): FileStamp[] {
   return Array.from(paths, path => ({ ...stampFile(path), checkedAt: since }));

@@ -8,12 +8,12 @@ import { join, resolve } from 'node:path';
 import type { Cell, CellGraph, JsonObject } from '../pipeline/model.ts';
 import { findProjectRoot } from '../pipeline/project.ts';
 import { sha256 } from '../store/file-bytes.ts';
-import { checkStamps, newestOf, stampsOf } from './file-stamp.ts';
+import { checkStamps, newestOf, stampsOf, statStamp } from './file-stamp.ts';
 import type { FileStamp } from './file-stamp.ts';
 import { writeWhole } from './closure-cache.ts';
 
 /** Raise it when the shape of a graph, or what the language makes of a file, changes. */
-const graphFormat = 1;
+const graphFormat = 2;
 
 export interface LoadGraphOptions {
   readonly file: string;
@@ -43,7 +43,7 @@ export async function loadGraph(options: LoadGraphOptions): Promise<CellGraph> {
   const [{ loadPipeline }, { createCatalogue }] = await Promise.all([import('../pipeline/load.ts'), import('./catalogue.ts')]);
   const catalogue = createCatalogue({ root, packageRoot: options.packageRoot, cache: options.cache });
   const graph = await loadPipeline({ file, profile: options.profile, set: options.set, catalogue });
-  const stamps = stampsOf(new Set([...graph.sources, ...shadows(graph, options.packageRoot)]), since);
+  const stamps = [...stampsOf(new Set([...graph.sources, ...shadows(graph, options.packageRoot)]), since), ...graph.looked.map(statStamp)];
   // What was edited while it was read may be here in its old form: not worth keeping.
   if (stamps.some(stamp => newestOf(stamp) >= since)) return graph;
   const packed = packGraph(graph);

@@ -1,12 +1,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { elements } from './kernels.ts';
 import { checked } from './model-config.ts';
 import type { ModelConfig } from './model-config.ts';
 import type { Weights } from './parameters.ts';
 import { parametersOf } from './parameters.ts';
 import type { Reading } from './reading.ts';
-import { readSafeTensors, writeSafeTensors } from './safetensors.ts';
+import { readSafeTensors, readSafeTensorShapes, writeSafeTensors } from './safetensors.ts';
 
 /** How a model came about, kept beside its configuration. */
 export interface TrainingFacts {
@@ -57,7 +56,7 @@ export class ModelFolderError extends Error {
 /** Writes `model.json` (the configuration, and how it was trained) and `weights.safetensors`. */
 export async function saveModel(folder: string, { config, training, weights, reading }: SavedModel): Promise<void> {
   await mkdir(folder, { recursive: true });
-  await writeSafeTensors(join(folder, 'weights.safetensors'), { tensors: shapedWeights(config, weights), metadata: { format: 'pt' } });
+  await writeSafeTensors(weightsFile(folder), { tensors: shapedWeights(config, weights), metadata: { format: 'pt' } });
   await writeFile(join(folder, 'model.json'), `${JSON.stringify({ ...config, ...(reading === undefined ? {} : { reading }), training }, null, 2)}\n`);
 }
 
@@ -65,8 +64,10 @@ export function shapedWeights(config: ModelConfig, weights: Weights): Map<string
   return new Map(parametersOf(config).map(({ name, shape }) => [name, { shape, values: weights.get(name)! }]));
 }
 
-/** Reads what saveModel wrote. @throws ModelFolderError when the weights are not those of the configuration. */
-export async function loadModel(folder: string): Promise<SavedModel> {
+type Described = Omit<SavedModel, 'weights'>;
+
+/** What `model.json` says. @throws ModelFolderError where there is none, and ModelConfigError for a model that cannot be built */
+async function readDescription(folder: string): Promise<Described> {
   const path = join(folder, 'model.json');
   let parsed: ModelConfig & { training: TrainingFacts; reading?: Reading };
   try {
@@ -75,16 +76,30 @@ export async function loadModel(folder: string): Promise<SavedModel> {
     throw new ModelFolderError(`${path} cannot be read`, { cause });
   }
   const { training, reading, ...config } = parsed;
-  checked(config);
-  const { tensors } = await readSafeTensors(join(folder, 'weights.safetensors'));
-  const weights = new Map<string, Float32Array>();
+  return { config: checked(config), training, ...(reading === undefined ? {} : { reading }) };
+}
+
+const weightsFile = (folder: string): string => join(folder, 'weights.safetensors');
+
+function checkShapes(folder: string, config: ModelConfig, tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>): void {
   for (const { name, shape } of parametersOf(config)) {
-    const tensor = tensors.get(name);
-    if (tensor === undefined) throw new ModelFolderError(`${folder}: the weights lack "${name}"`);
-    if (tensor.values.length !== elements(shape) || tensor.shape.join() !== shape.join()) {
-      throw new ModelFolderError(`${folder}: "${name}" has shape [${tensor.shape.join(', ')}], not [${shape.join(', ')}]`);
-    }
-    weights.set(name, tensor.values);
+    const found = tensors.get(name)?.shape;
+    if (found === undefined) throw new ModelFolderError(`${folder}: the weights lack "${name}"`);
+    if (found.join() !== shape.join()) throw new ModelFolderError(`${folder}: "${name}" has shape [${found.join(', ')}], not [${shape.join(', ')}]`);
   }
-  return { config, training, weights, ...(reading === undefined ? {} : { reading }) };
+}
+
+/** The configuration of what saveModel wrote, when the weights' header says that they are its own. @throws ModelFolderError if not */
+export async function checkedFolder(folder: string): Promise<ModelConfig> {
+  const { config } = await readDescription(folder);
+  checkShapes(folder, config, await readSafeTensorShapes(weightsFile(folder)));
+  return config;
+}
+
+/** Reads what saveModel wrote. @throws ModelFolderError when the weights are not those of the configuration. */
+export async function loadModel(folder: string): Promise<SavedModel> {
+  const described = await readDescription(folder);
+  const { tensors } = await readSafeTensors(weightsFile(folder));
+  checkShapes(folder, described.config, tensors);
+  return { ...described, weights: new Map(parametersOf(described.config).map(({ name }) => [name, tensors.get(name)!.values])) };
 }

@@ -53,22 +53,26 @@ export async function writeSafeTensors(path: string, { tensors, metadata }: Safe
   await rename(part, path);
 }
 
-/** Reads a whole safetensors file; 16-bit floats of either kind and 64-bit ones become 32-bit. @throws SafeTensorsError naming the file and what is wrong with it. */
-export async function readSafeTensors(path: string): Promise<SafeTensors> {
-  const bytes = await readFile(path);
-  const fail = (what: string): never => {
-    throw new SafeTensorsError(`${path}: ${what}`);
-  };
-  if (bytes.length < 8) fail('too short for a safetensors file');
-  const headerLength = Number(bytes.readBigUInt64LE(0));
-  if (headerLength > bytes.length - 8) fail(`its header of ${headerLength} bytes is cut short`);
+/** A tensor as the header describes it. */
+interface Entry {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Where its bytes are, from the end of the header. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** What a header says, of those tensors that can be weights. @throws SafeTensorsError */
+function parseHeader(path: string, text: string): { readonly entries: readonly Entry[]; readonly metadata: Readonly<Record<string, string>> } {
+  const fail = failing(path);
   let header: unknown;
   try {
-    header = JSON.parse(bytes.toString('utf8', 8, 8 + headerLength));
+    header = JSON.parse(text);
   } catch {
     fail('its header is not JSON');
   }
-  const tensors = new Map<string, SafeTensor>();
+  const entries: Entry[] = [];
   const metadata: Record<string, string> = {};
   for (const [name, entry] of Object.entries(header as Record<string, unknown>)) {
     if (name === '__metadata__') {
@@ -76,18 +80,55 @@ export async function readSafeTensors(path: string): Promise<SafeTensors> {
       continue;
     }
     const { dtype, shape, data_offsets: offsets } = entry as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
-    const reader = typeof dtype === 'string' ? floatReaders[dtype] : undefined;
-    if (reader === undefined) {
+    if (typeof dtype !== 'string' || floatReaders[dtype] === undefined) {
       // OpenAI's files hold three whole numbers, and older ones of Hugging Face lists of positions: neither is a weight.
       if (dtype === 'I64' || dtype === 'I32') continue;
       return fail(`the tensor "${name}" is ${String(dtype)}; ${Object.keys(floatReaders).join(', ')} can be read`);
     }
     if (!isCounts(shape) || !isCounts(offsets) || offsets.length !== 2) return fail(`the entry of "${name}" is malformed`);
-    const [begin, end] = [8 + headerLength + offsets[0]!, 8 + headerLength + offsets[1]!];
-    if (end > bytes.length || end - begin !== reader.bytes * elements(shape)) fail(`the values of "${name}" are cut short`);
-    tensors.set(name, { shape, values: reader.read(bytes.subarray(begin, end)) });
+    entries.push({ name, dtype, shape, begin: offsets[0]!, end: offsets[1]! });
+  }
+  return { entries, metadata };
+}
+
+const failing = (path: string) => (what: string): never => {
+  throw new SafeTensorsError(`${path}: ${what}`);
+};
+
+/** Length of the header in the first eight bytes of a file of `size` bytes. @throws SafeTensorsError for one that cannot be */
+function headerLengthOf(path: string, first: Buffer, size: number): number {
+  if (first.length < 8) failing(path)('too short for a safetensors file');
+  const length = Number(first.readBigUInt64LE(0));
+  if (length > size - 8) failing(path)(`its header of ${length} bytes is cut short`);
+  return length;
+}
+
+/** Reads a whole safetensors file; 16-bit floats of either kind and 64-bit ones become 32-bit. @throws SafeTensorsError naming the file and what is wrong with it. */
+export async function readSafeTensors(path: string): Promise<SafeTensors> {
+  const bytes = await readFile(path);
+  const from = 8 + headerLengthOf(path, bytes.subarray(0, 8), bytes.length);
+  const { entries, metadata } = parseHeader(path, bytes.toString('utf8', 8, from));
+  const tensors = new Map<string, SafeTensor>();
+  for (const { name, dtype, shape, begin, end } of entries) {
+    const reader = floatReaders[dtype]!;
+    if (from + end > bytes.length || end - begin !== reader.bytes * elements(shape)) failing(path)(`the values of "${name}" are cut short`);
+    tensors.set(name, { shape, values: reader.read(bytes.subarray(from + begin, from + end)) });
   }
   return { tensors, metadata };
+}
+
+/** Shapes by name, from the header alone. @throws SafeTensorsError as readSafeTensors does, but for what is wrong with values */
+export async function readSafeTensorShapes(path: string): Promise<ReadonlyMap<string, Pick<SafeTensor, 'shape'>>> {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    const first = await file.read(Buffer.alloc(8), 0, 8, 0);
+    const length = headerLengthOf(path, first.buffer.subarray(0, first.bytesRead), size);
+    const { buffer } = await file.read(Buffer.alloc(length), 0, length, 8);
+    return new Map(parseHeader(path, buffer.toString('utf8')).entries.map(({ name, shape }) => [name, { shape }]));
+  } finally {
+    await file.close();
+  }
 }
 
 const floatReaders: Readonly<Record<string, { readonly bytes: number; read(bytes: Buffer): Float32Array }>> = {

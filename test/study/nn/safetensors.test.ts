@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readSafeTensors, SafeTensorsError, writeSafeTensors } from '../../../src/study/nn/safetensors.ts';
+import { readSafeTensors, readSafeTensorShapes, SafeTensorsError, writeSafeTensors } from '../../../src/study/nn/safetensors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'safetensors-'));
 const tensors = new Map([
@@ -31,6 +31,20 @@ describe('safetensors', () => {
     expect(header['b']).toEqual({ dtype: 'F32', shape: [2, 3], data_offsets: [4, 28] });
     expect(bytes.length).toBe(8 + length + 28);
     expect(bytes.readFloatLE(8 + length)).toBe(7);
+  });
+
+  it('tells shapes from the header alone', async () => {
+    const path = join(folder, 'header.safetensors');
+    await writeSafeTensors(path, { tensors, metadata: { format: 'pt' } });
+    const bytes = readFileSync(path);
+    // No values at all.
+    writeFileSync(path, bytes.subarray(0, 8 + Number(bytes.readBigUInt64LE(0))));
+    expect(Object.fromEntries(await readSafeTensorShapes(path))).toEqual({ a: { shape: [] }, b: { shape: [2, 3] }, empty: { shape: [0, 4] } });
+    await expect(readSafeTensors(path)).rejects.toThrow(/are cut short/);
+    writeFileSync(path, bytes.subarray(0, 20));
+    await expect(readSafeTensorShapes(path)).rejects.toThrow(/header of \d+ bytes is cut short/);
+    writeFileSync(path, bytes.subarray(0, 5));
+    await expect(readSafeTensorShapes(path)).rejects.toThrow(/too short/);
   });
 
   it('names the file and what is wrong with it', async () => {

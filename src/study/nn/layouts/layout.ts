@@ -78,10 +78,30 @@ export function toForeign(entries: readonly LayoutEntry[], weights: Weights): Ma
   return tensors;
 }
 
+/** Each line names a tensor. */
+function layoutProblems(entries: readonly LayoutEntry[], tensors: ReadonlyMap<string, Pick<SafeTensor, 'shape'>>, ignored: RegExp): string[] {
+  const parts = entries.flatMap((entry) => entry.parts);
+  const used = new Set(parts.map(({ name }) => name));
+  const wrong = parts.flatMap(({ name, shape }) => {
+    const found = tensors.get(name)?.shape;
+    if (found === undefined) return [`${name} is missing`];
+    return found.join() === shape.join() ? [] : [`${name} has shape ${shapeText(found)}, the model's is ${shapeText(shape)}`];
+  });
+  return [...wrong, ...[...tensors.keys()].filter((name) => !used.has(name) && !ignored.test(name)).map((name) => `${name} has no place in the model`)];
+}
+
+/** @throws WeightsError naming every tensor that is missing, left over, or has another shape */
+export function checkLayout(config: ModelConfig, entries: readonly LayoutEntry[], tensors: ReadonlyMap<string, Pick<SafeTensor, 'shape'>>, ignored: RegExp): void {
+  const problems = layoutProblems(entries, tensors, ignored);
+  if (problems.length > 0) {
+    throw new WeightsError(`the weights do not fit the model ${config.name}:`, 'pipe weights info FILE shows the shapes that a file holds', problems);
+  }
+}
+
 /**
  * Our weights out of those of another layout.
  * @param ignored names of the other layout that hold nothing we need, such as lists of positions
- * @throws WeightsError naming every tensor that is missing, left over, or has another shape
+ * @throws WeightsError as checkLayout does
  */
 export function fromForeign(
   config: ModelConfig,
@@ -89,26 +109,17 @@ export function fromForeign(
   tensors: ReadonlyMap<string, SafeTensor>,
   ignored: RegExp,
 ): Map<string, Float32Array> {
-  const problems: string[] = [];
-  const used = new Set<string>();
+  checkLayout(config, entries, tensors, ignored);
   const weights = new Map<string, Float32Array>();
   for (const entry of entries) {
     const [rows, columns] = stackShape(entry);
     const stack = new Float32Array(rows * columns);
     let from = 0;
     for (const { name, shape } of entry.parts) {
-      used.add(name);
-      const tensor = tensors.get(name);
-      if (tensor === undefined) problems.push(`${name} is missing`);
-      else if (tensor.shape.join() !== shape.join()) problems.push(`${name} has shape ${shapeText(tensor.shape)}, the model's is ${shapeText(shape)}`);
-      else stack.set(tensor.values, from);
+      stack.set(tensors.get(name)!.values, from);
       from += elements(shape);
     }
     weights.set(entry.parameter, entry.transposed ? transposed(stack, rows, columns) : stack);
-  }
-  for (const name of tensors.keys()) if (!used.has(name) && !ignored.test(name)) problems.push(`${name} has no place in the model`);
-  if (problems.length > 0) {
-    throw new WeightsError(`the weights do not fit the model ${config.name}:`, 'pipe weights info FILE shows the shapes that a file holds', problems);
   }
   for (const { name } of parametersOf(config)) if (!weights.has(name)) throw new TypeError(`the layout has no entry for ${name}`);
   return weights;

@@ -36,6 +36,7 @@ export function catalogueOf(stages: Readonly<Record<string, PlainStage>>): Stage
         return { ok: false, issues: result.error.issues.map(issue => ({ path: issue.path as (string | number)[], message: issue.message })) };
       });
     },
+    checkInputs: async () => null,
     closureFiles: async file => [file, '/modules/shared.ts'],
   };
 }
