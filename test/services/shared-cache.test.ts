@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, afterEach, expect, it } from 'vitest';
 import { tellOf } from '../faults/rig/tally.ts';
 import { clockOff, holdsText, Sharing } from '../rig/sharing.ts';
@@ -175,3 +176,33 @@ for (const kind of kinds) {
     });
   });
 }
+
+describeWith(['s3'], 'shared cache: a bucket that everybody may read', () => {
+  let daemon: Daemon;
+  beforeAll(async () => void (daemon = await startDaemon('s3', 1)));
+  afterAll(async () => await daemon.stop());
+
+  it('is read without credentials, large blobs, too, and says so where it may not be', async () => {
+    const endpoint = `http://127.0.0.1:${daemon.ports[0]}`;
+    const sharing = new Sharing({ AWS_ACCESS_KEY_ID: 'testkey123', AWS_SECRET_ACCESS_KEY: 'testsecret123' });
+    const nobody = { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' };
+    const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: { accessKeyId: 'testkey123', secretAccessKey: 'testsecret123' } });
+    try {
+      const settings = `url: s3://results/open\nendpoint: ${endpoint}\ntimeout: 2s\n`;
+      const large = (text: string): string => text.replace('head -c 1700000', 'head -c 60000000');
+      const first = sharing.project(`${settings}write: true\n`, large);
+      await sharing.key(first);
+      expect(await sharing.run(first)).toMatchObject({ ran: 2, warnings: [] });
+      const refused = await sharing.run(sharing.project(settings, large), [], nobody);
+      expect(refused.warnings.join()).toContain('403');
+      await client.send(new PutBucketPolicyCommand({ Bucket: 'results', Policy: JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Allow', Principal: '*', Action: ['s3:GetObject'], Resource: ['arn:aws:s3:::results/*'] }] }) }));
+      const second = sharing.project(settings, large);
+      expect(await sharing.run(second, [], nobody)).toMatchObject({ ran: 0, fresh: 2, warnings: [] });
+      expect(JSON.parse((await sharing.call(second, ['cache', 'pull', '--json'], nobody)).stdout)).toMatchObject({ outputs: 3, failed: [] });
+      expect(readFileSync(second.path('cache/out/p/words/texts/random')).equals(readFileSync(first.path('cache/out/p/words/texts/random')))).toBe(true);
+    } finally {
+      client.destroy();
+      sharing.close();
+    }
+  });
+});

@@ -3,14 +3,15 @@ import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { Transform } from 'node:stream';
 import type { TransformCallback } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import type { Writable } from 'node:stream';
 import type { Json } from '../json.ts';
 import { readContents } from './contents.ts';
 import type { BlobReference, Contents } from './contents.ts';
+import type { DirectGets } from './direct-get.ts';
 import { networkTrouble } from './network-trouble.ts';
 import { BadEntry, RemoteTrouble } from './remote.ts';
-import type { RemoteName, SharedCache } from './remote.ts';
+import type { PlainGet, RemoteName, SharedCache } from './remote.ts';
 import { Decompress } from './zstd.ts';
 
 /** However slowly it trickles: the silence that is allowed, four times, and a second for each of so many bytes. */
@@ -43,6 +44,55 @@ export async function downloadBlob(cache: SharedCache, blob: BlobReference, to: 
     if (error instanceof BadEntry || error instanceof LocalTrouble) throw error;
     if (how.signal?.aborted === true) throw error;
     throw networkTrouble(error, `GET ${cache.name}/${name}`);
+  }
+}
+
+/** Smaller ones gain nothing by it. */
+const worthDirect = 1 << 20;
+
+export const isWorthDirect = ({ encoding, storedSize }: BlobReference): boolean => encoding === 'identity' && storedSize >= worthDirect;
+
+export interface PieceSource {
+  /** Whom to ask where the server answers otherwise than plainly. */
+  readonly cache: () => SharedCache | Promise<SharedCache>;
+  readonly gets: DirectGets;
+  /** Of the cache, for a blob that is `worthDirect`; null for others. */
+  readonly request: PlainGet | null;
+}
+
+/** As `downloadBlob`, by the shortest way that there is. */
+export async function downloadPiece({ cache, gets, request }: PieceSource, blob: BlobReference, to: Writable, how: { readonly timeoutMs: number; readonly signal: AbortSignal | null }): Promise<void> {
+  try {
+    if (request !== null && (await downloadDirect(gets, request, blob, to, how))) return;
+    await downloadBlob(await cache(), blob, to, how);
+  } finally {
+    to.destroy();
+  }
+}
+
+/** False when the server did not answer plainly: then nothing has been sent into `to`, which is as it was. */
+async function downloadDirect(gets: DirectGets, request: PlainGet, blob: BlobReference, to: Writable, how: { readonly timeoutMs: number; readonly signal: AbortSignal | null }): Promise<boolean> {
+  const hash = createHash('sha256');
+  const ended = finished(to);
+  ended.catch(() => undefined);
+  try {
+    const came = await gets.get(request, blob.storedSize, async bytes => {
+      // Written by another thread while it is hashed here.
+      const written = new Promise<void>((resolve, reject) => to.write(bytes, error => (error ? reject(error) : resolve())));
+      hash.update(bytes);
+      await written;
+    }, deadline(how.timeoutMs, blob.storedSize, how.signal));
+    if (!came) return false;
+    const digest = hash.digest('hex');
+    if (digest !== blob.stored) throw wrongBytes(blob, digest);
+    to.end();
+    await ended;
+    return true;
+  } catch (error) {
+    if (error instanceof BadEntry || error instanceof LocalTrouble) throw error;
+    if (how.signal?.aborted === true) throw error;
+    const { origin, pathname } = new URL(request.url);
+    throw networkTrouble(error, `GET ${origin}${pathname}`);
   }
 }
 
@@ -123,6 +173,8 @@ class CheckStored extends Transform {
   override _flush(done: TransformCallback): void {
     if (this.#bytes < this.#blob.storedSize) return done(new BadEntry(`cas/${this.#blob.stored} was cut off after ${this.#bytes} of ${this.#blob.storedSize} bytes`));
     const digest = this.#hash.digest('hex');
-    done(digest === this.#blob.stored ? null : new BadEntry(`cas/${this.#blob.stored} holds other bytes than its name says (${digest})`, this.#blob.stored));
+    done(digest === this.#blob.stored ? null : wrongBytes(this.#blob, digest));
   }
 }
+
+const wrongBytes = ({ stored }: BlobReference, digest: string): BadEntry => new BadEntry(`cas/${stored} holds other bytes than its name says (${digest})`, stored);

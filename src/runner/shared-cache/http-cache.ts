@@ -18,6 +18,8 @@ export interface HttpCacheOptions {
   readonly connections: number;
 }
 
+const noHeaders: Readonly<Record<string, string>> = {};
+
 export function openHttpCache(options: HttpCacheOptions): SharedCache {
   const { url, authorization, timeoutMs, ca } = options;
   const secure = url.protocol === 'https:';
@@ -77,6 +79,7 @@ export function openHttpCache(options: HttpCacheOptions): SharedCache {
       if (response.statusCode !== 200) return await refuse(response, `GET ${shown}/${name}`);
       return { size: lengthOf(response), stream: response };
     },
+    plainGet: name => Promise.resolve({ url: `${url.origin}${base}/${name}`, headers: authorization === null ? noHeaders : { authorization } }),
     async head(name, signal) {
       const response = await askTwice('HEAD', name, signal);
       await drain(response);

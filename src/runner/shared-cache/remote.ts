@@ -18,11 +18,19 @@ export interface RemoteBody {
   open(): Readable;
 }
 
+/** A request that whoever has it may send, for some minutes. */
+export interface PlainGet {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 export interface SharedCache {
   /** For messages: the address without credentials. */
   readonly name: string;
   /** Null when there is none. The stream ends in an error when the connection does before all has come. */
   get(name: RemoteName, signal: AbortSignal): Promise<RemoteBlob | null>;
+  /** For a large blob, whose bytes are read without this client. */
+  plainGet(name: RemoteName): Promise<PlainGet>;
   head(name: RemoteName, signal: AbortSignal): Promise<{ readonly size: number | null } | null>;
   /** `exists`: somebody else stored one first, and `replace` was not asked for. A server without conditions stores it. */
   put(name: RemoteName, body: RemoteBody, how: { readonly replace: boolean }, signal: AbortSignal): Promise<'stored' | 'exists'>;

@@ -4,16 +4,18 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { SharedCacheConfig } from './config.ts';
-import { LocalTrouble } from './blob-download.ts';
+import { isWorthDirect, LocalTrouble } from './blob-download.ts';
 import type { Piece } from './contents.ts';
 import { BadEntry, RemoteTrouble } from './remote.ts';
-import type { TroubleKind } from './remote.ts';
+import type { PlainGet, SharedCache, TroubleKind } from './remote.ts';
 
 export type WorkerSettings = Pick<SharedCacheConfig, 'authorization' | 'ca' | 'timeoutMs' | 's3'> & { readonly url: string };
 
 export interface PieceOrder {
   readonly id: number;
   readonly piece: Piece;
+  /** Made here: loading Amazon's client takes each thread as long as fetching some hundreds of megabytes. */
+  readonly request: PlainGet | null;
   /** Byte path of the artefact. */
   readonly base: string;
 }
@@ -38,7 +40,7 @@ export function threadsFor(pieces: readonly Piece[], worker: string): number {
 export const workerFile = (packageRoot: string): string => join(packageRoot, 'dist', 'restore-worker.js');
 
 /** Throws what the first piece that failed failed of; then all threads have ended. */
-export async function fetchOnThreads(pieces: readonly Piece[], base: string, how: { readonly worker: string; readonly threads: number; readonly settings: WorkerSettings; readonly signal: AbortSignal | null }): Promise<void> {
+export async function fetchOnThreads(pieces: readonly Piece[], base: string, how: { readonly worker: string; readonly threads: number; readonly settings: WorkerSettings; readonly cache: SharedCache; readonly signal: AbortSignal | null }): Promise<void> {
   const threads = Array.from({ length: how.threads }, () => new Worker(how.worker, { workerData: how.settings, env: process.env }));
   const end = async (): Promise<void> => void (await Promise.all(threads.map(thread => thread.terminate())));
   try {
@@ -46,8 +48,11 @@ export async function fetchOnThreads(pieces: readonly Piece[], base: string, how
       let next = 0;
       let done = 0;
       const give = (thread: Worker): void => {
-        const piece = pieces[next];
-        if (piece !== undefined) thread.postMessage({ id: next++, piece, base } satisfies PieceOrder);
+        const id = next++;
+        const piece = pieces[id];
+        if (piece === undefined) return;
+        const request = isWorthDirect(piece) ? how.cache.plainGet(`cas/${piece.stored}`) : Promise.resolve(null);
+        request.then(request => thread.postMessage({ id, piece, request, base } satisfies PieceOrder)).catch(reject);
       };
       how.signal?.addEventListener('abort', () => reject(how.signal?.reason), { once: true });
       for (const thread of threads) {

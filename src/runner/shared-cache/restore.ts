@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { ArtefactStore } from '../store/artefacts.ts';
 import { bytePath, fsPath } from '../store/file-bytes.ts';
 import type { Artefact } from '../store/model.ts';
-import { downloadBlob, downloadContents, LocalTrouble } from './blob-download.ts';
+import { downloadContents, downloadPiece, isWorthDirect, LocalTrouble } from './blob-download.ts';
 import type { Contents, ContentsReference, Piece, PieceFile } from './contents.ts';
+import { DirectGets } from './direct-get.ts';
 import { PieceWriter } from './piece-writer.ts';
 import { BadEntry } from './remote.ts';
 import type { SharedCache } from './remote.ts';
@@ -23,6 +24,8 @@ export interface RestoreOptions {
   readonly signal: AbortSignal | null;
   /** For large ones; null: on this thread whatever the size. */
   readonly threads: { readonly worker: string; readonly settings: WorkerSettings } | null;
+  /** PEM of a certificate authority of one's own; null: those that Node knows. */
+  readonly ca: string | null;
 }
 
 /** Throws BadEntry, RemoteTrouble or LocalTrouble; the store then is as it was. */
@@ -67,7 +70,7 @@ async function write(root: string, artefact: Artefact, contents: Contents, optio
   const digests = new Map<string, Buffer>();
   for (const piece of contents.pieces) for (const file of piece.files) digests.set(pathOf(file), Buffer.from(file.digest, 'hex'));
   const threads = options.threads === null ? 1 : threadsFor(contents.pieces, options.threads.worker);
-  if (options.threads !== null && threads > 1) await fetchOnThreads(contents.pieces, base, { ...options.threads, threads, signal: options.signal });
+  if (options.threads !== null && threads > 1) await fetchOnThreads(contents.pieces, base, { ...options.threads, threads, cache: options.cache, signal: options.signal });
   else await fetchHere(contents.pieces, pathOf, options);
   // Links last: no file is ever written through one.
   for (const { path, target } of contents.links) symlinkSync(fsPath(target), fsPath(`${base}/${path}`));
@@ -79,9 +82,11 @@ async function fetchHere(pieces: readonly Piece[], pathOf: (file: PieceFile) => 
   const stop = new AbortController();
   const signal = options.signal === null ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
   const left = pieces.toReversed();
+  const gets = new DirectGets(options);
   const worker = async (): Promise<void> => {
     for (let piece = left.pop(); piece !== undefined; piece = left.pop()) {
-      await downloadBlob(options.cache, piece, new PieceWriter(piece, pathOf), { timeoutMs: options.timeoutMs, signal });
+      const request = isWorthDirect(piece) ? await options.cache.plainGet(`cas/${piece.stored}`) : null;
+      await downloadPiece({ cache: () => options.cache, gets, request }, piece, new PieceWriter(piece, pathOf), { timeoutMs: options.timeoutMs, signal });
     }
   };
   let first: unknown = null;
@@ -90,5 +95,6 @@ async function fetchHere(pieces: readonly Piece[], pathOf: (file: PieceFile) => 
     left.length = 0;
     stop.abort();
   })));
+  gets.close();
   if (first !== null) throw first;
 }

@@ -25,6 +25,9 @@ export interface S3CacheOptions {
 /** Larger ones go in parts. */
 const partSize = 16 << 20;
 
+/** The client looks for credentials although it signs nothing with them, and must not find a person's own. */
+const nobody = { accessKeyId: '', secretAccessKey: '' };
+
 export function openS3Cache(options: S3CacheOptions): SharedCache {
   const { bucket, prefix, endpoint, timeoutMs, connections, ca } = options;
   const pool = { keepAlive: true, maxSockets: connections };
@@ -33,7 +36,7 @@ export function openS3Cache(options: S3CacheOptions): SharedCache {
   const client = new S3Client({
     region: options.region,
     ...(endpoint === null ? {} : { endpoint, forcePathStyle: true }),
-    ...(options.credentials === null ? { signer: { sign: request => Promise.resolve(request) } } : { credentials: options.credentials }),
+    ...(options.credentials === null ? { credentials: nobody, signer: { sign: request => Promise.resolve(request) } } : { credentials: options.credentials }),
     // Every byte is checked against its SHA-256 by whoever reads it.
     responseChecksumValidation: 'WHEN_REQUIRED',
     maxAttempts: 2,
@@ -52,6 +55,17 @@ export function openS3Cache(options: S3CacheOptions): SharedCache {
         return { size: size ?? null, stream: body };
       } catch (error) {
         if (statusOf(error) === 404 && !isMissingBucket(error)) return null;
+        throw troubleOf(error, `GET ${shown} ${name}`);
+      }
+    },
+    async plainGet(name) {
+      const command = new GetObjectCommand({ Bucket: bucket, Key: keyOf(name) });
+      // Signed as any other, and handed over instead of being sent.
+      command.middlewareStack.add(() => ({ request }) => Promise.resolve({ response: request, output: { $metadata: {}, request } }), { step: 'finalizeRequest', priority: 'low', name: 'handOver' });
+      try {
+        const { request } = (await client.send(command)) as unknown as { readonly request: SignedRequest };
+        return { url: addressOf(request), headers: request.headers };
+      } catch (error) {
         throw troubleOf(error, `GET ${shown} ${name}`);
       }
     },
@@ -84,6 +98,23 @@ export function openS3Cache(options: S3CacheOptions): SharedCache {
       httpsAgent.destroy();
     },
   };
+}
+
+/** What the client makes of a command. */
+interface SignedRequest {
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port?: number;
+  /** Escaped. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | readonly string[] | null>>;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+function addressOf({ protocol, hostname, port, path, query = {} }: SignedRequest): string {
+  const pairs = Object.entries(query).flatMap(([name, value]) => (value === null ? [[name, '']] : [value].flat().map(item => [name, item])));
+  const words = pairs.map(pair => pair.map(encodeURIComponent).join('='));
+  return `${protocol}//${hostname}${port === undefined ? '' : `:${port}`}${path}${words.length === 0 ? '' : `?${words.join('&')}`}`;
 }
 
 async function putInParts(client: S3Client, target: { Bucket: string; Key: string; IfNoneMatch?: string }, body: RemoteBody, signal: AbortSignal): Promise<void> {

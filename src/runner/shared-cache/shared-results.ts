@@ -260,7 +260,7 @@ export class SharedResults implements ArtefactSupply {
     const [{ restoreArtefact }, { workerFile }] = await Promise.all([import('./restore.ts'), import('./restore-threads.ts')]);
     try {
       await this.#reading.guard(() => restoreArtefact(artefact, contents, {
-        cache: client.cache, work: this.#work, artefacts: store.artefacts, timeoutMs: client.config.timeoutMs, signal,
+        cache: client.cache, work: this.#work, artefacts: store.artefacts, timeoutMs: client.config.timeoutMs, ca: client.config.ca, signal,
         threads: { worker: workerFile(packageRoot), settings: settingsOf(client.config) },
       }));
       return true;
