@@ -1,47 +1,45 @@
 /**
  * Builds the program: dist/pipe.js (the command line, heavy modules in chunks that load when they are needed),
  * dist/stage-worker.js (the process a typed stage runs in), dist/index.js and dist/stage.js (the library).
- * npm packages stay outside, but for Ink, which is many small files. No type check here: `npm run typecheck` does that.
+ * npm packages stay outside, but for commander and Ink, which are many small files. No type check here: `npm run typecheck` does that.
  */
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { mergeStart } from './build-start.mjs';
 
 const root = dirname(fileURLToPath(import.meta.url));
 const dist = join(root, 'dist');
 
 const entries = {
   pipe: 'src/main.ts',
+  index: 'src/index.ts',
+  stage: 'src/stage.ts',
+};
+/** Processes and threads of their own: whole files, which start sooner. */
+const helpers = {
   'stage-worker': 'src/runner/run/stage-worker.ts',
   'spawn-helper': 'src/runner/run/spawn-helper.ts',
   'restore-worker': 'src/runner/shared-cache/restore-worker.ts',
   'stat-helper': 'src/runner/store/stat-helper.ts',
-  index: 'src/index.ts',
-  stage: 'src/stage.ts',
 };
-const entryPoints = Object.entries(entries)
-  .filter(([, file]) => existsSync(join(root, file)))
-  .map(([out, file]) => ({ in: join(root, file), out }));
+const inRoot = files => Object.entries(files).map(([out, file]) => ({ in: join(root, file), out }));
+const common = { absWorkingDir: root, outdir: dist, bundle: true, format: 'esm', platform: 'node', target: 'node20.19', logLevel: 'warning', write: false };
 
-const result = await build({
-  absWorkingDir: root,
-  entryPoints,
-  outdir: dist,
-  bundle: true,
+const split = await build({
+  ...common,
+  entryPoints: inRoot(entries),
   splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node20.19',
-  plugins: [onlyInkWithin()],
-  // React's development build is several times slower. Some of what Ink imports is CommonJS and requires parts of Node.
+  metafile: true,
+  plugins: [onlySomeWithin()],
+  // React's development build is several times slower.
   define: { 'process.env.NODE_ENV': '"production"' },
-  banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" },
   jsx: 'automatic',
   chunkNames: 'chunks/[name]-[hash]',
-  logLevel: 'warning',
-  write: false,
 });
+const program = await mergeStart({ split, dist, common, commands: ['src/runner/cli/run.ts', 'src/runner/cli/run-once.ts'], apart: ['src/stage.ts'] });
+const alone = await build({ ...common, entryPoints: inRoot(helpers), packages: 'external' });
 
 // What is sent to other hosts: whole files that need nothing beside them.
 const sent = await build({
@@ -75,7 +73,7 @@ const packages = await build({
 });
 
 // Chunks first, then the entries that name them, each by rename: a program that starts meanwhile finds a whole build.
-const outputs = [...result.outputFiles, ...sent.outputFiles, ...packages.outputFiles].toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
+const outputs = [...program, ...alone.outputFiles, ...sent.outputFiles, ...packages.outputFiles].toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
 for (const output of outputs) {
   mkdirSync(dirname(output.path), { recursive: true });
   const temporary = `${output.path}.${process.pid}`;
@@ -86,16 +84,16 @@ for (const output of outputs) {
 removeOldChunks(new Set(outputs.map(output => output.path)));
 linkProgram();
 
-/** Ink and what it imports go into the chunk of the live view: one file loads in a third of the time of two hundred. */
-function onlyInkWithin() {
-  const within = /^(ink|react|react-reconciler)(\/|$)/;
+/** Commander, which every command needs, is part of the start; Ink and what it imports are of the live view's chunk: one file loads in a third of the time of two hundred. */
+function onlySomeWithin() {
+  const within = /^(commander|ink|react|react-reconciler)(\/|$)/;
   return {
-    name: 'only-ink-within',
+    name: 'only-some-within',
     setup(builder) {
       builder.onResolve({ filter: /^[^./]/ }, ({ path, importer, kind }) => {
         if (kind === 'entry-point') return undefined;
-        const ofInk = importer.includes('/node_modules/') && !path.startsWith('node:') && path !== 'react-devtools-core';
-        return ofInk || within.test(path) ? undefined : { path, external: true };
+        const ofThese = importer.includes('/node_modules/') && !path.startsWith('node:') && path !== 'react-devtools-core';
+        return ofThese || within.test(path) ? undefined : { path, external: true };
       });
     },
   };
