@@ -10,6 +10,8 @@ export const stage = defineStage({
   params: z.strictObject({
     /** How many pairs of each split: a number, drawn by `seed`, or `all`. */
     pairs: z.strictObject({ train: pairs.default(0), validation: pairs.default(0), test: pairs.default('all') }).default({ train: 0, validation: 0, test: 'all' }),
+    /** Splits of which captions are not embedded: to train and choose classifiers, images will do. */
+    imagesOnly: z.array(z.enum(['train', 'validation', 'test'])).default([]),
     seed: z.int().default(1),
     batch: z.int().positive().default(64),
     /** Captions `as-trained`: reduced or in windows, as when the model was last trained; or `whole`. */
@@ -48,34 +50,47 @@ export const stage = defineStage({
         if (asked === 0) return [];
         if (all.length === 0) throw new PairedDataError(`the split "${split}" has no pairs to embed`);
         if (asked !== 'all' && all.length < asked) report.note(`the split "${split}" has ${all.length} pairs, not ${asked}`);
-        return [asked === 'all' ? all : drawRows(all, asked, params.seed, 'embed')];
+        return [{ rows: asked === 'all' ? all : drawRows(all, asked, params.seed, 'embed'), captioned: !params.imagesOnly.includes(split) }];
       });
-      const rows = Uint32Array.from(chosen.flatMap((some) => [...some]));
+      const rows = Uint32Array.from(chosen.flatMap((some) => [...some.rows]));
       if (rows.length === 0) throw new PairedDataError('pairs: asks for none of any split');
       const decodes = config.decoder !== undefined;
-      if (decodes && chosen.length > 1) throw new PairedDataError('an encoder–decoder scores each caption for each image of one split: ask for pairs of one');
+      if (decodes && (chosen.length > 1 || !chosen[0]!.captioned)) throw new PairedDataError('an encoder–decoder scores each caption for each image of one split: ask for pairs of one');
       const prompts = promptsOf(params.classes);
       if (decodes && prompts.length > 0) throw new PairedDataError('an encoder–decoder scores captions and embeds none: leave classes out');
       const backend = await openBackend(choice, { threads: resources.cpu, gpus: resources.gpus, note: report.note });
       report.platform({ backend: backend.label, threads: backend.threads, device: backend.device });
 
       const started = performance.now();
-      const watch = {
+      const watch = (before: number) => ({
         signal,
-        progress(done: number) {
+        progress(some: number) {
+          const done = before + some;
           report.progress(done / rows.length, { step: done, total: rows.length, rate: (1000 * done) / (performance.now() - started), unit: 'pairs' });
         },
+      });
+      const embedded = async () => {
+        if (decodes) return captionScores(backend, config, weights, images, tokens, rows, { batch: params.batch, reading: asRead, prior: params.prior, watch: watch(0) });
+        const width = config.embedding;
+        const result = { width, image: new Float32Array(rows.length * width), text: new Float32Array(rows.length * width) };
+        const embed = embedder(backend, config, weights, images, tokens, Math.min(params.batch, rows.length), asRead);
+        let before = 0;
+        try {
+          for (const part of chosen) {
+            const { image, text } = part.captioned
+              ? await embed.embed(part.rows, watch(before))
+              : { image: await embed.embedImages(part.rows, watch(before)), text: new Float32Array(0) };
+            result.image.set(image, before * width);
+            result.text.set(text, before * width);
+            before += part.rows.length;
+          }
+        } finally {
+          embed.dispose();
+        }
+        return result;
       };
-      const embed = decodes ? null : embedder(backend, config, weights, images, tokens, Math.min(params.batch, rows.length), asRead);
-      let found;
-      try {
-        found =
-          embed === null
-            ? await captionScores(backend, config, weights, images, tokens, rows, { batch: params.batch, reading: asRead, prior: params.prior, watch })
-            : await embed.embed(rows, watch);
-      } finally {
-        embed?.dispose();
-      }
+      const found = await embedded();
+      const captioned = chosen.flatMap((part) => Array.from(part.rows, () => part.captioned));
       const values = prompts.length === 0 ? new Float32Array(0) : await embedPrompts(backend, config, weights, tokens, prompts);
       const size = modelSize(config);
       await writeEmbeddings(outputs.embeddings, {
@@ -83,9 +98,10 @@ export const stage = defineStage({
         width: found.width,
         // Log-likelihoods are logits as they are.
         logitScale: decodes ? 1 : (config.logitFactor ?? 1) * Math.exp(weights.get('logit_scale')![0]!),
-        rows: Array.from(rows, (row) => {
+        rows: Array.from(rows, (row, index) => {
           const { id, group, split, modality } = images.rows[row]!;
-          return { id, group, split, modality, caption: hash64(tokens.ids.subarray(row * tokens.context, (row + 1) * tokens.context).join()).toString(16) };
+          const caption = captioned[index] ? hash64(tokens.ids.subarray(row * tokens.context, (row + 1) * tokens.context).join()).toString(16) : null;
+          return { id, group, split, modality, caption };
         }),
         image: found.image,
         text: found.text,

@@ -25,22 +25,27 @@ export const stage = defineStage({
     const { positivesByKeys } = await import('../src/study/eval/positives.ts');
     const { scoreRetrieval } = await import('../src/study/eval/retrieval.ts');
 
+    const captioned = <T extends { readonly rows: readonly { readonly caption: string | null; readonly split: string }[] }>(some: T): T => {
+      const without = some.rows.find(({ caption }) => caption === null);
+      if (without === undefined) return some;
+      throw new EmbeddingFolderError(`only the images of the split "${without.split}" are embedded: take it out of imagesOnly of the stage embed`);
+    };
     const stored = await readEmbeddings(inputs.embeddings);
     const { logitScale, kind, facts } = stored;
     const { pool, pools, seed, split } = params;
-    const own = embeddingsOfSplit(stored, split);
+    const own = captioned(embeddingsOfSplit(stored, split));
     if (own.count < 2) throw new EmbeddingFolderError(`${own.count} pairs of the split "${split}" are embedded; retrieval needs at least 2: ask embed for them, pairs: { ${split}: all }`);
     if (own.count < pool) report.note(`${own.count} pairs of the split are embedded: the pool is that, not ${pool}`);
     let calibratedScale: number | null = null;
     if (params.calibrate) {
       if (kind === 'scores') throw new EmbeddingFolderError('a caption likelihood has no logit scale to calibrate: set calibrate: false');
-      const held = embeddingsOfSplit(stored, 'validation');
+      const held = captioned(embeddingsOfSplit(stored, 'validation'));
       if (held.count < 2) throw new EmbeddingFolderError(`calibration needs embedded pairs of the split "validation", and there are ${held.count}: ask embed for them, pairs: { validation: all, test: all }`);
       calibratedScale = calibrateLogitScale(held, pool, seed);
     }
 
     // Equal captions are equally right answers.
-    const positives = positivesByKeys(own.count, own.rows.map(({ caption }) => caption));
+    const positives = positivesByKeys(own.count, own.rows.map(({ caption }) => caption!));
     const scores = scoreRetrieval(own, { pool, seed, positives });
     const loss = contrastiveLoss(own, logitScale, pool, seed);
     const calibrated = calibratedScale === null ? null : contrastiveLoss(own, calibratedScale, pool, seed).loss;

@@ -52,6 +52,16 @@ describe('the stage embed', () => {
     expect(told.notes).toContain('the split "test" has 48 pairs, not 1000');
   });
 
+  it('leaves captions out where images will do', async () => {
+    const whole = await readEmbeddings((await embedded(inputs, { pairs: { validation: 'all' } })).embeddings);
+    const part = await readEmbeddings((await embedded(inputs, { pairs: { validation: 'all' }, imagesOnly: ['validation'] })).embeddings);
+    expect(part.image).toEqual(whole.image);
+    const [held, own] = [embeddingsOfSplit(part, 'validation'), embeddingsOfSplit(part, 'test')];
+    expect(new Set(held.text)).toEqual(new Set([0]));
+    expect(new Set(held.rows.map(({ caption }) => caption))).toEqual(new Set([null]));
+    expect(own.text).toEqual(embeddingsOfSplit(whole, 'test').text);
+  });
+
   it('embeds prompts as captions of the same tokens', async () => {
     // The tiny vocabulary gets meanings: 2 to 11, the bits, are the words "a" to "j" of CLIP.
     const { folder } = outputs();

@@ -81,6 +81,8 @@ describe('the stage evaluate', () => {
     const { embeddings } = await embedded(inputs);
     await expect(run({ split: 'train' }, embeddings)).rejects.toThrow('0 pairs of the split "train" are embedded; retrieval needs at least 2: ask embed for them, pairs: { train: all }');
     await expect(run({ calibrate: true }, embeddings)).rejects.toThrow(/calibration needs embedded pairs .*pairs: \{ validation: all, test: all \}/);
+    const { embeddings: bare } = await embedded(inputs, { imagesOnly: ['test'] });
+    await expect(run({}, bare)).rejects.toThrow('only the images of the split "test" are embedded: take it out of imagesOnly of the stage embed');
     await expect(run({}, inputs.model)).rejects.toThrow(/embeddings\.json cannot be read: are these the embeddings/);
     writeFileSync(join(embeddings, 'rows.jsonl'), '');
     await expect(run({}, embeddings)).rejects.toThrow(/rows\.jsonl has 0 rows; embeddings\.json asks for 48/);

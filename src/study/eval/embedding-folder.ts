@@ -17,8 +17,8 @@ export interface EmbeddedRow {
   readonly group: string;
   readonly split: Split;
   readonly modality: string;
-  /** Equal where captions have the same tokens. */
-  readonly caption: string;
+  /** Equal where captions have the same tokens; null where the caption is not embedded, and its embedding zeros. */
+  readonly caption: string | null;
 }
 
 export interface StoredEmbeddings {

@@ -47,6 +47,15 @@ export function classScores(images: Float32Array, classes: Float64Array, width: 
   return scores;
 }
 
+/** How right each prediction is, `[images]`: 1 or 0, and where its class ties with others at the top, its share of the tie. */
+export function rightShares(scores: ArrayLike<number>, labels: ArrayLike<number>, classes: number): Float64Array {
+  return Float64Array.from(labels, (label, image) => {
+    const row = Array.from({ length: classes }, (_, of) => scores[image * classes + of]!);
+    const best = Math.max(...row);
+    return row[label] === best ? 1 / row.filter((score) => score === best).length : 0;
+  });
+}
+
 /**
  * Scores of predictions `[images, classes]` against labels `[images]`. Ties between classes count as the share of being right,
  * and as a half in the area under the curve, so that a model that gives everything one score stands at chance.
@@ -54,12 +63,10 @@ export function classScores(images: Float32Array, classes: Float64Array, width: 
 export function scoreClasses(scores: ArrayLike<number>, labels: ArrayLike<number>, classes: number): ZeroShotScores {
   const right = new Float64Array(classes);
   const count = new Float64Array(classes);
+  const rightness = rightShares(scores, labels, classes);
   for (let image = 0; image < labels.length; image++) {
-    const row = Array.from({ length: classes }, (_, of) => scores[image * classes + of]!);
-    const best = Math.max(...row);
-    const label = labels[image]!;
-    count[label]!++;
-    if (row[label] === best) right[label]! += 1 / row.filter((score) => score === best).length;
+    count[labels[image]!]!++;
+    right[labels[image]!]! += rightness[image]!;
   }
   const present = [...count.keys()].filter((of) => count[of]! > 0);
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -24,6 +24,8 @@ export interface EmbedWatch {
 
 export interface Embedder {
   embed(rows: ArrayLike<number>, watch?: EmbedWatch): Promise<Embeddings>;
+  /** `[rows, width]`, without the cost of the captions. */
+  embedImages(rows: ArrayLike<number>, watch?: EmbedWatch): Promise<Float32Array>;
   dispose(): void;
 }
 
@@ -41,6 +43,10 @@ export function embedder(
   const build = batchBuilder(config, images, tokens, batch, reading);
   return {
     embed: (rows, watch) => embedRows((some) => step.embed(build(some)), rows, batch, config.embedding, watch),
+    async embedImages(rows, watch) {
+      const none = new Float32Array(batch * config.embedding);
+      return (await embedRows((some) => ({ image: step.embedImages(build(some)), text: none }), rows, batch, config.embedding, watch)).image;
+    },
     dispose: () => step.dispose(),
   };
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { randomOf } from '../../../src/study/data/random.ts';
 import { classLogits, fitLinearProbe, probePenalties } from '../../../src/study/eval/linear-probe.ts';
+import { balancedAccuracyInterval } from '../../../src/study/eval/class-bootstrap.ts';
+import { classificationTask, labelsOf, promptsOf, taskPrompts } from '../../../src/study/eval/classification-tasks.ts';
 import { areaUnderCurve, classEmbeddings, classScores, scoreClasses } from '../../../src/study/eval/zero-shot.ts';
 
 describe('zero-shot classification', () => {
@@ -20,6 +22,54 @@ describe('zero-shot classification', () => {
   it('takes the area under the curve by ranks', () => {
     expect(areaUnderCurve([3, 2], [1, 2])).toBe(3.5 / 4);
     expect(areaUnderCurve([1], [1])).toBe(0.5);
+  });
+});
+
+describe('classes', () => {
+  const organ = classificationTask.parse({ from: 'caption', templates: ['{}', 'an image of the {}.'], classes: { brain: ['brain', 'head'], chest: ['chest'], spine: ['c.spine'] } });
+  const row = (id: string, modality = 'ct') => ({ id, modality });
+
+  it('have a prompt for each word and template, and share equal ones', () => {
+    expect(taskPrompts(organ).slice(0, 4)).toEqual([
+      { text: 'brain', of: 0 },
+      { text: 'an image of the brain.', of: 0 },
+      { text: 'head', of: 0 },
+      { text: 'an image of the head.', of: 0 },
+    ]);
+    expect(promptsOf({ organ, again: { ...organ, classes: { brain: ['brain'], knee: ['knee'] } } }).filter((text) => text === 'brain')).toHaveLength(1);
+  });
+
+  it('are read off whole words of captions, and left open where none or several are named', () => {
+    const captions: Readonly<Record<string, string>> = { a: 'CT of the Head.', b: 'chests', c: 'brain and chest', d: 'the brain, the head', e: 'c.spine', f: 'cxspine' };
+    expect([...labelsOf(organ, Object.keys(captions).map((id) => row(id)), (id) => captions[id]!)]).toEqual([0, -1, -1, 0, 2, -1]);
+    const modality = classificationTask.parse({ from: 'modality', templates: ['{}'], classes: { 'x-ray': ['x-ray'], ct: ['ct'] } });
+    expect([...labelsOf(modality, [row('a'), row('b', 'x-ray'), row('c', 'unknown')], () => '')]).toEqual([1, 0, -1]);
+  });
+
+  it('are refused without a choice, or a place for the words', () => {
+    expect(() => classificationTask.parse({ ...organ, classes: { brain: ['brain'] } })).toThrow(/nothing to choose among/);
+    expect(() => classificationTask.parse({ ...organ, templates: ['an image'] })).toThrow(/a template holds \{\}/);
+  });
+});
+
+describe('the interval of balanced accuracy', () => {
+  const labels = Array.from({ length: 200 }, (_, i) => i % 2);
+  const right = labels.map((_, i) => (i % 10 < 8 ? 1 : 0));
+
+  it('holds the value, and narrows with the number of groups, not of images', () => {
+    const apart = balancedAccuracyInterval(right, labels, labels.map((_, i) => `g${i}`), { classes: 2 });
+    expect(apart[0]).toBeLessThan(0.8);
+    expect(apart[1]).toBeGreaterThan(0.8);
+    // 0.8 of 200 images: about ± 1.96 · √(0.16 / 200) = ± 0.055.
+    expect(apart[1] - apart[0]).toBeGreaterThan(0.08);
+    expect(apart[1] - apart[0]).toBeLessThan(0.14);
+    const copies = balancedAccuracyInterval([...right, ...right, ...right], [...labels, ...labels, ...labels], Array.from({ length: 600 }, (_, i) => `g${i % 200}`), { classes: 2 });
+    expect(copies[1] - copies[0]).toBeCloseTo(apart[1] - apart[0], 1);
+  });
+
+  it('weighs classes equally', () => {
+    const [low, high] = balancedAccuracyInterval([1, 1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0, 1], ['a', 'a', 'a', 'a', 'a', 'a', 'a'], { classes: 2 });
+    expect([low, high]).toEqual([0.5, 0.5]);
   });
 });
 
