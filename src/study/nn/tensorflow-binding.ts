@@ -37,6 +37,8 @@ export function loadBinding(
     CUDA_VISIBLE_DEVICES: gpus.length === 0 ? '-1' : gpus.join(','),
   };
   for (const [name, value] of Object.entries(settings)) process.env[name] = value;
+  // TensorFlow turns oneDNN's operations on by itself only where the processor has AVX-512's; they gain a quarter of a step without, too.
+  if (process.arch === 'x64') process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '1';
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '3';
   // XLA's assembler (ptxas) lies beside the library, where it does not look by itself.
   if (device === 'gpu') process.env['XLA_FLAGS'] ??= `--xla_gpu_cuda_data_dir=${join(dirname(path), 'python', 'nvidia', 'cuda_nvcc')}`;
