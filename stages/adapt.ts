@@ -10,16 +10,16 @@ export const stage = defineStage({
   params: z.strictObject({
     /**
      * An adapter on the frozen base (`projections`, `pfeiffer-16`, `houlsby-16`, `lora-8`, `clip-adapter`; with `+hard`, `+soft` or
-     * `+fusion` one for each modality), `full` for all of the base, or an encoder–decoder of the base's sizes, from random weights
+     * `+fusion` one for each modality), `full` for all of the base, `frozen` for the base as it is, or an encoder–decoder of the base's sizes, from random weights
      * and with the base's FLOP on top of its own (`coca`, `git`, `prefix-lm`).
      */
     way: z.string().superRefine((way, context) => {
-      if (way === 'full' || (decoderKinds as readonly string[]).includes(way)) return;
+      if (way === 'full' || way === 'frozen' || (decoderKinds as readonly string[]).includes(way)) return;
       try {
         adapterOf(way);
       } catch (error) {
         if (!(error instanceof ModelConfigError)) throw error;
-        context.addIssue({ code: 'custom', message: `${error.message}: ${error.hint}, full, ${decoderKinds.join(', ')}` });
+        context.addIssue({ code: 'custom', message: `${error.message}: ${error.hint}, full, frozen, ${decoderKinds.join(', ')}` });
       }
     }),
     /** The budget, at 4·MAC a pair where the base is frozen, else 6. */
@@ -68,6 +68,12 @@ export const stage = defineStage({
 
     const { way, batch, seed } = params;
     const base = await loadModel(inputs.base);
+    if (way === 'frozen') {
+      await saveModel(outputs.model, base);
+      await writeFile(outputs.metrics, metricLines([{ metric: 'steps', value: 0 }]));
+      report.note('the base as it is, with nothing trained');
+      return;
+    }
     const reading = base.reading ?? wholeReading;
     const kind = decoderKinds.find((name) => name === way);
     const config = adaptedConfig(base.config, way);

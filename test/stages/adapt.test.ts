@@ -49,6 +49,12 @@ describe('the stage adapt', () => {
     await expect(run('pfeiffer-4+fusion', 5e7)).rejects.toThrow(/give them as the input adapters/);
   });
 
+  it('passes the base on as it is when nothing is to be trained', async () => {
+    const frozen = await run('frozen', 5e7);
+    const [before, after] = [await loadModel(base), await loadModel(frozen.folder)];
+    expect(after).toEqual(before);
+  });
+
   it('trains an encoder–decoder for as much as base and adapter, scores it by likelihood, and lets it write', async () => {
     const git = await run('git', 1.5e9);
     const { config, training } = await loadModel(git.folder);

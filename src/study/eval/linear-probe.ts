@@ -123,7 +123,7 @@ function minimiseSmooth(objective: (x: Float64Array, gradient: Float64Array) => 
     }
     const gain = value - nextValue;
     [x, gradient, value] = [next, nextGradient, nextValue];
-    if (gain < 1e-10 * Math.abs(value)) break;
+    if (gain < 1e-7 * Math.abs(value)) break;
   }
   return x;
 }
