@@ -11,8 +11,11 @@ export const stage = defineStage({
     /** Passed on as they are, from the first run: what the model costs. */
     facts: z.array(z.string()).default(['parameters', 'non_embedding_parameters', 'macs_per_pair', 'flops', 'pairs_seen']),
     level: z.number().gt(0).lt(1).default(0.95),
-    /** Test cases for each training case where runs are folds of one data set; 0 where they are seeds. */
-    overlap: z.number().min(0).default(0),
+    /**
+     * Of how many parts of one data set the values of the axis `fold` are test sets, each with another part for validation; null where
+     * they are not. Intervals are then over folds, with the means of their seeds, and wider, as training sets overlap.
+     */
+    folds: z.int().min(3).nullable().default(null),
   }),
   inputs: { runs: 'metrics[]', reference: 'metrics[]' },
   outputs: { comparison: 'metrics' },
@@ -20,26 +23,32 @@ export const stage = defineStage({
     const { metricLines, readMetrics } = await import('../src/study/metric-lines.ts');
     const { compareRuns } = await import('../src/study/eval/compare.ts');
 
-    const read = async (cells: typeof inputs.runs): Promise<{ block: string; metrics: Map<string, number> }[]> => {
+    const read = async (cells: typeof inputs.runs): Promise<{ block: string; fold: string; metrics: Map<string, number> }[]> => {
       const present = cells.flatMap(({ path, point }) => (path === null ? [] : [{ path, point }]));
+      const lone = params.folds === null ? undefined : present.find(({ point }) => point['fold'] === undefined);
+      if (lone !== undefined) throw new Error(`folds: ${params.folds} says that runs are folds, but these have no axis fold: ${Object.keys(lone.point).join(', ')}`);
       return Promise.all(
         present.map(async ({ path, point }) => ({
           block: JSON.stringify(Object.entries(point).filter(([axis]) => !params.axes.includes(axis))),
+          fold: params.folds === null ? '' : String(point['fold']),
           metrics: await readMetrics(path),
         })),
       );
     };
     const [runs, reference] = [await read(inputs.runs), await read(inputs.reference)];
     if (runs.length === 0) throw new Error('no run has metrics to compare');
-    const valued = (rows: typeof runs, name: string): { block: string; value: number }[] =>
-      rows.flatMap(({ block, metrics }) => {
+    const folds = new Set(runs.map(({ fold }) => fold)).size;
+    // One part tests, one validates, the others train.
+    const overlap = params.folds === null ? 0 : 1 / (params.folds - 2);
+    const valued = (rows: typeof runs, name: string): { block: string; fold: string; value: number }[] =>
+      rows.flatMap(({ block, fold, metrics }) => {
         const value = metrics.get(name);
-        return value === undefined ? [] : [{ block, value }];
+        return value === undefined ? [] : [{ block, fold, value }];
       });
     const rows = params.metrics.flatMap((name) => {
       const own = valued(runs, name);
       if (own.length === 0) throw new Error(`no run has the metric ${name}; they have ${[...(runs[0]?.metrics.keys() ?? [])].join(', ')}`);
-      const result = compareRuns(own, valued(reference, name), { level: params.level, overlap: params.overlap });
+      const result = compareRuns(own, valued(reference, name), { level: params.level, overlap });
       return [
         { metric: name, value: result.mean },
         { metric: `${name}_low`, value: result.low },
@@ -54,7 +63,7 @@ export const stage = defineStage({
       const value = runs[0]?.metrics.get(name);
       return value === undefined ? [] : [{ metric: name, value }];
     });
-    await writeFile(outputs.comparison, metricLines([{ metric: 'runs', value: runs.length }, ...facts, ...rows]));
+    await writeFile(outputs.comparison, metricLines([{ metric: 'runs', value: runs.length }, { metric: 'folds', value: folds }, ...facts, ...rows]));
     const [first] = params.metrics;
     const value = (suffix: string): string => rows.find(({ metric }) => metric === `${first}${suffix}`)!.value.toPrecision(3);
     report.note(`${first} ${value('')} (${value('_low')} to ${value('_high')}), ${value('_difference')} against the reference, p ${value('_p')}`);

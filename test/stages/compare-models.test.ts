@@ -35,6 +35,20 @@ describe('comparing models', () => {
     expect(notes[0]).toMatch(/^recall_at_10 0\.607 .* 0\.107 against the reference/);
   });
 
+  it('takes intervals over folds where runs are folds, and asks for the axis', async () => {
+    const folded = (given: readonly GatheredCell[]): GatheredCell[] =>
+      given.map(({ point, ...cell }, index) => ({ ...cell, point: { sharing: point['sharing'], fold: index >> 1, seed: index & 1 } }));
+    const runs = folded(await cells('all', [0.5, 0.6, 0.55, 0.65, 0.62, 0.7]));
+    const { outputs } = await runStage(compareModels, { params: { ...params, folds: 5 }, inputs: { runs, reference: folded(await cells('dual', [0.4, 0.5, 0.4, 0.5, 0.5, 0.5])) } });
+    const metrics = await readMetrics(outputs.comparison);
+    expect([metrics.get('runs'), metrics.get('folds')]).toEqual([6, 3]);
+    // Means of folds 0.1, 0.15, 0.16; of five parts one is tested on for each three trained on.
+    const [mean, s] = [0.41 / 3, Math.sqrt(((0.1 - 0.41 / 3) ** 2 + (0.15 - 0.41 / 3) ** 2 + (0.16 - 0.41 / 3) ** 2) / 2)];
+    expect(metrics.get('recall_at_10_difference_high')).toBeCloseTo(mean + 4.30265 * s * Math.sqrt(1 / 3 + 1 / 3), 5);
+    const seeds = await cells('all', [0.5, 0.6]);
+    await expect(runStage(compareModels, { params: { ...params, folds: 5 }, inputs: { runs: seeds, reference: seeds } })).rejects.toThrow(/have no axis fold: sharing, seed/);
+  });
+
   it('names the metrics there are when the asked one is not', async () => {
     const runs = await cells('all', [0.5]);
     await expect(runStage(compareModels, { params: { ...params, metrics: ['los'] }, inputs: { runs, reference: runs } })).rejects.toThrow(/no run has the metric los; they have recall_at_10, parameters/);

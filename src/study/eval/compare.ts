@@ -4,11 +4,15 @@ import { studentT, studentTwoSided } from './student-t.ts';
 export interface ComparedRun {
   /** What the run shares with its partner: seed, fold, size. */
   readonly block: string;
+  /** The fold of the data that it was tested on, where there are several. */
+  readonly fold?: string;
   readonly value: number;
 }
 
 export interface Comparison {
   readonly runs: number;
+  /** Different folds among them; 1 where there are none. */
+  readonly folds: number;
   readonly mean: number;
   /** Ends of the interval of the mean; NaN with a single run. */
   readonly low: number;
@@ -23,8 +27,9 @@ export interface Comparison {
 
 /**
  * Means with Student intervals. Runs are paired by block; one without a partner counts for the mean alone.
- * `overlap` is the ratio of test to training cases where runs are folds of one data set, whose training cases overlap: the variance
- * of the mean is then (1/k + overlap) s² instead of s²/k (Nadeau and Bengio, 2003).
+ * Where runs are of several folds, those of one fold (its seeds) are averaged first, since they share their test cases, and the
+ * interval is over folds. `overlap` is then the ratio of test to training cases: training cases of folds overlap, and the variance of
+ * the mean is (1/k + overlap) s² instead of s²/k (Nadeau and Bengio, 2003). With one fold or none, runs count each and nothing overlaps.
  */
 export function compareRuns(
   runs: readonly ComparedRun[],
@@ -32,16 +37,22 @@ export function compareRuns(
   { level = 0.95, overlap = 0 }: { readonly level?: number; readonly overlap?: number } = {},
 ): Comparison {
   const partner = new Map(reference.map(({ block, value }) => [block, value]));
-  const differences = runs.flatMap(({ block, value }) => {
-    const other = partner.get(block);
-    return other === undefined ? [] : [value - other];
-  });
-  const own = meanInterval(runs.map(({ value }) => value), level, overlap);
-  const paired = meanInterval(differences, level, overlap);
+  const folds = new Set(runs.map(({ fold }) => fold)).size;
+  const differences = valuesOfUnits(
+    runs.flatMap(({ block, value, fold }) => {
+      const other = partner.get(block);
+      return other === undefined ? [] : [{ value: value - other, fold }];
+    }),
+    folds > 1,
+  );
+  const shared = folds > 1 ? overlap : 0;
+  const own = meanInterval(valuesOfUnits(runs, folds > 1), level, shared);
+  const paired = meanInterval(differences, level, shared);
   const p =
     differences.length < 2 ? NaN : paired.error === 0 ? (paired.mean === 0 ? 1 : 0) : 2 * studentT(-Math.abs(paired.mean / paired.error), differences.length - 1);
   return {
     runs: runs.length,
+    folds,
     mean: own.mean,
     low: own.low,
     high: own.high,
@@ -50,6 +61,15 @@ export function compareRuns(
     differenceHigh: paired.high,
     p,
   };
+}
+
+/** What the interval is over: means of folds, or the values themselves. */
+function valuesOfUnits(runs: readonly { readonly value: number; readonly fold?: string | undefined }[], byFold: boolean): number[] {
+  if (!byFold) return runs.map(({ value }) => value);
+  return [...new Set(runs.map(({ fold }) => fold))].map((of) => {
+    const own = runs.filter(({ fold }) => fold === of);
+    return own.reduce((sum, { value }) => sum + value, 0) / own.length;
+  });
 }
 
 function meanInterval(values: readonly number[], level: number, overlap: number): { mean: number; low: number; high: number; error: number } {

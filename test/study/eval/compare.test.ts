@@ -30,16 +30,31 @@ describe('runs against a reference', () => {
     expect(result.p).toBeCloseTo(0.0742, 4);
   });
 
-  it('widens the interval for folds that share their training cases', () => {
-    const width = (overlap: number): number => {
-      const { low, high } = compareRuns(runs(1, 2, 3), [], { overlap });
+  it('widens the interval for folds that share their training cases, and not for seeds', () => {
+    const width = (overlap: number, folded: boolean): number => {
+      const { low, high } = compareRuns(runs(1, 2, 3).map((run, index) => ({ ...run, ...(folded ? { fold: String(index) } : {}) })), [], { overlap });
       return high - low;
     };
-    expect(width(0.25) / width(0)).toBeCloseTo(Math.sqrt((1 / 3 + 0.25) / (1 / 3)), 12);
+    expect(width(0.25, true) / width(0, true)).toBeCloseTo(Math.sqrt((1 / 3 + 0.25) / (1 / 3)), 12);
+    expect(width(0.25, false)).toBe(width(0, false));
+  });
+
+  it('averages the seeds of a fold before it asks how folds differ', () => {
+    // Two seeds in each of three folds: folds differ from the reference by 1, 2, 3 on average, and seeds by ± 10 about that.
+    const own = [1, 2, 3].flatMap((mean, fold) => [-10, 10].map((off, seed) => ({ block: `${fold}/${seed}`, fold: String(fold), value: 50 + mean + off })));
+    const reference = own.map(({ block, fold }) => ({ block, fold, value: 50 }));
+    const result = compareRuns(own, reference, { overlap: 1 / 3 });
+    expect(result).toMatchObject({ runs: 6, folds: 3, mean: 52, difference: 2 });
+    // s 1 over three folds, (1/3 + 1/3) of its variance, two degrees of freedom.
+    expect(result.differenceHigh).toBeCloseTo(2 + 4.30265 * Math.sqrt(2 / 3), 4);
+    // One fold's seeds are runs of their own.
+    const one = compareRuns(own.filter(({ fold }) => fold === '0'), reference, { overlap: 1 / 3 });
+    expect(one).toMatchObject({ runs: 2, folds: 1, difference: 1 });
+    expect(one.differenceHigh).toBeCloseTo(1 + 12.7062 * 10, 2);
   });
 
   it('says NaN, not certainty, where a single run gives no interval', () => {
-    expect(compareRuns(runs(1), runs(2))).toEqual({ runs: 1, mean: 1, low: NaN, high: NaN, difference: -1, differenceLow: NaN, differenceHigh: NaN, p: NaN });
+    expect(compareRuns(runs(1), runs(2))).toEqual({ runs: 1, folds: 1, mean: 1, low: NaN, high: NaN, difference: -1, differenceLow: NaN, differenceHigh: NaN, p: NaN });
     expect(compareRuns(runs(1, 2), []).difference).toBeNaN();
   });
 });
