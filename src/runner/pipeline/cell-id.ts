@@ -4,7 +4,8 @@ import { canonical } from './values.ts';
 
 /** A number in its shortest form that reads back the same: `1e9` from a million on, `64`, `0.001`, `1e-7`. */
 export function formatNumber(value: number): string {
-  if (Object.is(value, -0)) return '0';
+  // Most axes are small whole numbers. -0 is written 0.
+  if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value);
   const plain = String(value).replace('e+', 'e');
   if (Math.abs(value) < 1e6) return plain;
   const exponential = value.toExponential().replace('e+', 'e');

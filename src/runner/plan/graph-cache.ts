@@ -5,7 +5,7 @@
  */
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { Cell, CellGraph, JsonObject } from '../pipeline/model.ts';
+import type { Cell, CellGraph } from '../pipeline/model.ts';
 import { findProjectRoot } from '../pipeline/project.ts';
 import { sha256 } from '../store/file-bytes.ts';
 import { checkStamps, newestOf, stampsOf, statStamp } from './file-stamp.ts';
@@ -46,8 +46,7 @@ export async function loadGraph(options: LoadGraphOptions): Promise<CellGraph> {
   const stamps = [...stampsOf(new Set([...graph.sources, ...shadows(graph, options.packageRoot)]), since), ...graph.looked.map(statStamp)];
   // What was edited while it was read may be here in its old form: not worth keeping.
   if (stamps.some(stamp => newestOf(stamp) >= since)) return graph;
-  const packed = packGraph(graph);
-  const body = JSON.stringify(packed);
+  const { text: body, packed } = packGraph(graph);
   const digest = sha256(body).slice(0, 24);
   writeWhole(bodyPath(headerPath, digest), body);
   writeWhole(headerPath, JSON.stringify({ program, root, stamps, body: digest }));
@@ -111,14 +110,17 @@ function readStored(path: string, program: string, root: string): CellGraph | nu
 /** Values that many cells share are written once: cells name them by number, and share them again when read. */
 interface PackedGraph extends Omit<CellGraph, 'cells'> {
   readonly shared: readonly unknown[];
-  readonly packed: readonly (Omit<Cell, SharedField> & Record<SharedField, number>)[];
+  readonly packed: readonly PackedCell[];
 }
 
 const sharedFields = ['action', 'with', 'inputs', 'outputs', 'needs', 'settings'] as const;
 type SharedField = (typeof sharedFields)[number];
+/** The same object before and after: there are tens of thousands, and copies of them are most of the work. */
+type PackedCell = Omit<Cell, SharedField> & Record<SharedField, unknown>;
 
-function packGraph(graph: CellGraph): PackedGraph {
+function packGraph(graph: CellGraph): { readonly text: string; readonly packed: PackedGraph } {
   const shared: unknown[] = [];
+  const texts: string[] = [];
   const byObject = new Map<unknown, number>();
   const byText = new Map<string, number>();
   const numberOf = (value: unknown): number => {
@@ -128,23 +130,24 @@ function packGraph(graph: CellGraph): PackedGraph {
     let number = byText.get(text);
     if (number === undefined) {
       number = shared.push(value) - 1;
+      texts.push(text);
       byText.set(text, number);
     }
     byObject.set(value, number);
     return number;
   };
   const { cells, ...rest } = graph;
-  const packed = cells.map(cell => {
-    const numbers = Object.fromEntries(sharedFields.map(field => [field, numberOf(cell[field])])) as Record<SharedField, number>;
-    return { ...cell, ...numbers };
+  const packed = cells.map((cell): PackedCell => {
+    const numbered: PackedCell = { ...cell };
+    for (const field of sharedFields) numbered[field] = numberOf(cell[field]);
+    return numbered;
   });
-  return { ...rest, shared, packed };
+  const text = `${JSON.stringify(rest).slice(0, -1)},"shared":[${texts.join(',')}],"packed":${JSON.stringify(packed)}}`;
+  return { text, packed: { ...rest, shared, packed } };
 }
 
+/** The cells of the packed graph become those of the graph. */
 function unpackGraph({ shared, packed, ...rest }: PackedGraph): CellGraph {
-  const cells = packed.map((cell): Cell => {
-    const values = Object.fromEntries(sharedFields.map(field => [field, shared[cell[field]]])) as Pick<Cell, SharedField>;
-    return { ...cell, ...values };
-  });
-  return { ...(rest as Omit<CellGraph, 'cells'> & JsonObject), cells } as CellGraph;
+  for (const cell of packed) for (const field of sharedFields) cell[field] = shared[cell[field] as number];
+  return { ...rest, cells: packed as readonly Cell[] };
 }
