@@ -123,9 +123,7 @@ export function scoreRetrieval(pairs: EmbeddingPairs, options: RetrievalOptions 
   const pools = seededPools(count, options.pool ?? count, seed);
   const scores = pools.map((rows) => {
     const own = positivesAmong(positives, rows);
-    const image = gatherRows(pairs.image, pairs.width, rows);
-    const text = gatherRows(pairs.text, pairs.width, rows);
-    const ranks = ranksOf(image, text, pairs.width, own);
+    const ranks = ranksAmong(pairs, rows, own);
     return { imageToText: scoreRanks(ranks.imageToText), textToImage: scoreRanks(ranks.textToImage), ...chanceOf(own) };
   });
   const direction = (key: 'imageToText' | 'textToImage'): DirectionScores => ({
@@ -141,6 +139,21 @@ export function scoreRetrieval(pairs: EmbeddingPairs, options: RetrievalOptions 
     chance: averageRecalls(scores.map((score) => score.chance)),
     chanceRank: mean(scores.map((score) => score.chanceRank)),
   };
+}
+
+/** Ranks within a choice of rows; `positives` are places in it. */
+function ranksAmong({ image, text, width }: EmbeddingPairs, rows: ArrayLike<number>, positives: Positives): Ranks {
+  return ranksOf(gatherRows(image, width, rows), gatherRows(text, width, rows), width, positives);
+}
+
+/** The rank of each row's first right candidate in its pool, on the pools that scoreRetrieval averages over, and which rows these are. */
+export function pooledRanks(pairs: EmbeddingPairs, options: RetrievalOptions = {}): Ranks & { readonly rows: Int32Array } {
+  const count = pairCount(pairs);
+  const { seed = 1, positives = positivesByKeys(count) } = options;
+  const pools = seededPools(count, options.pool ?? count, seed);
+  const ranks = pools.map((rows) => ranksAmong(pairs, rows, positivesAmong(positives, rows)));
+  const joined = (key: keyof Ranks): Float64Array => Float64Array.from(ranks.flatMap((own) => [...own[key]]));
+  return { rows: Int32Array.from(pools.flatMap((rows) => [...rows])), imageToText: joined('imageToText'), textToImage: joined('textToImage') };
 }
 
 /** Disjoint pools of `size` rows out of `count`, in a seeded order; rows that fill no pool are left out. One pool of all rows when there are fewer. */
