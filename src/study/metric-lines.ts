@@ -18,10 +18,19 @@ export function metricLines(rows: Iterable<MetricLine>): string {
 }
 
 /** The last value of each metric; texts such as "NaN" and "Infinity" are numbers too, null is NaN. */
-export async function readMetrics(file: string): Promise<Map<string, number>> {
-  const metrics = new Map<string, number>();
-  (await readFile(file, 'utf8')).split('\n').forEach((line, index) => {
-    if (line.trim() === '') return;
+export const readMetrics = async (file: string): Promise<Map<string, number>> => new Map((await readRows(file)).map(({ metric, value }) => [metric, value]));
+
+/** One metric by step, in the order of the file; a row without a step counts as one after the row before. */
+export async function readCurve(file: string, name: string): Promise<{ step: number; value: number }[]> {
+  const curve: { step: number; value: number }[] = [];
+  for (const { metric, value, step } of await readRows(file)) if (metric === name) curve.push({ step: step ?? (curve.at(-1)?.step ?? 0) + 1, value });
+  return curve;
+}
+
+async function readRows(file: string): Promise<MetricLine[]> {
+  const lines = (await readFile(file, 'utf8')).split('\n');
+  return lines.flatMap((line, index) => {
+    if (line.trim() === '') return [];
     let row: unknown;
     try {
       row = JSON.parse(line);
@@ -32,7 +41,7 @@ export async function readMetrics(file: string): Promise<Map<string, number>> {
       throw new Error(`${file}:${index + 1}: not a metric: ${line.slice(0, 80)}`);
     }
     const { metric, value } = row;
-    metrics.set(metric, value === null ? NaN : Number(value));
+    const step = 'step' in row && typeof row.step === 'number' ? { step: row.step } : {};
+    return [{ metric, value: value === null ? NaN : Number(value), ...step }];
   });
-  return metrics;
 }

@@ -68,7 +68,7 @@ async function findOutput(session: Session, target: string, context: CliContext)
   if (!here && hosts.length === 0) {
     throw new PipeError(`${id}.${output} is not in the cache any more`, { exitCode: 1, code: 'output-gone', hint: `\`pipe run '${id}'\` makes it again` });
   }
-  const mark = markOf(planned, attempt, plan);
+  const mark = markOf(planned, attempt, plan, store);
   const stale = mark.state === 'stale' ? mark.why : null;
   return { artefact, stale, hosts };
 }

@@ -96,7 +96,7 @@ function makeTable(rows: readonly ResultRow[], options: TableOptions): Table {
   const columns = given ?? [...(stages.size > 1 ? ['stage'] : noAxes ? ['cell'] : []), ...found];
   // A stale row says so in every format.
   const state = columns.includes('state') ? columns : [...columns, 'state'];
-  // So does one that stands by acceptance, with the reason.
-  const all = state.includes('reason') || !rows.some(row => row.mark.state === 'accepted') ? state : [...state, 'reason'];
+  // So does one that stands by acceptance or was stopped, with the reason.
+  const all = state.includes('reason') || !rows.some(row => row.mark.state === 'accepted' || row.mark.state === 'stopped') ? state : [...state, 'reason'];
   return { columns: all, rows: rows.map(row => all.map(column => valueOf(row, column))) };
 }

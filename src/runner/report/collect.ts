@@ -96,7 +96,7 @@ function figureItem(item: Extract<ReportItem, { kind: 'figure' }>, plan: Plan, s
   const title = item.title ?? `${item.stage}.${item.output}`;
   if (planned === undefined) return { kind: 'figure', title, picture: null, attempt: null, mark: { state: 'missing', why: 'no such stage' }, missing: 'its stage is not active' };
   const attempt = attemptOf(planned, plan, store);
-  const mark = markOf(planned, attempt, plan);
+  const mark = markOf(planned, attempt, plan, store);
   const artefact = attempt === null ? undefined : outputsOf(store.database, attempt)[item.output];
   const picture = artefact === undefined ? null : readPicture(artefact, store);
   const missing = picture !== null ? null : attempt === null ? `${title} has not been made yet` : `${title} is not in the cache any more`;

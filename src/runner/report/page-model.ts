@@ -32,11 +32,12 @@ export interface PageColumn {
   readonly kind: 'axis' | 'param' | 'metric';
 }
 
-/** `stale`: made with other settings than the pipeline has now; `missing`: never made. */
+/** `stale`: made with other settings than the pipeline has now; `stopped`: a halving left it out; `missing`: never made. */
 export type RowMark =
   | { readonly state: 'fresh' }
   | { readonly state: 'accepted'; readonly why: string }
   | { readonly state: 'stale'; readonly why: string }
+  | { readonly state: 'stopped'; readonly why: string }
   | { readonly state: 'missing'; readonly why: string };
 
 export interface PageRow {

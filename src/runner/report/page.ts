@@ -121,12 +121,14 @@ function sourceHtml(attempt: number | null, mark: RowMark): string {
 
 function marksNote(rows: readonly PageRow[]): string {
   const stale = rows.filter(row => row.mark.state === 'stale').length;
+  const stopped = rows.filter(row => row.mark.state === 'stopped').length;
   const missing = rows.filter(row => row.mark.state === 'missing').length;
   const parts = [
     ...(stale > 0 ? [`${stale} of ${rows.length} rows are stale: they were made with other code, inputs or settings than the pipeline has now`] : []),
+    ...(stopped > 0 ? [`${stopped} of ${rows.length} were stopped by halving`] : []),
     ...(missing > 0 ? [`${missing} of ${rows.length} were never made`] : []),
   ];
-  return parts.length === 0 ? '' : `<p class="note warn">${parts.join('; ')}.</p>`;
+  return parts.length === 0 ? '' : `<p class="note${stale + missing > 0 ? ' warn' : ''}">${parts.join('; ')}.</p>`;
 }
 
 function figureHtml(item: Extract<PageItem, { kind: 'figure' }>): string {

@@ -8,6 +8,7 @@ import type { Plan, PlannedCell } from '../plan/model.ts';
 import { lastMetricsOf } from '../store/history.ts';
 import type { Store } from '../store/store.ts';
 import { reasonText } from '../ui/reason-text.ts';
+import { stoppedText } from './stopped-text.ts';
 import type { RowMark } from './page-model.ts';
 
 export interface ResultRow {
@@ -32,7 +33,7 @@ export function resultRows(plan: Plan, store: Store, cells: Iterable<number>): R
       cell,
       stage: plan.graph.stages[cell.stage]?.name ?? '',
       attempt,
-      mark: markOf(planned, attempt, plan),
+      mark: markOf(planned, attempt, plan, store),
       params: flatten(cell.with),
       metrics: attempt === null ? {} : metricValues(lastMetricsOf(store.database, attempt)),
     });
@@ -46,13 +47,15 @@ export function attemptOf(planned: PlannedCell, plan: Plan, store: Store): numbe
   const shared = planned.sameAs === null ? undefined : plan.cells[planned.sameAs];
   if (shared?.state === 'fresh' && shared.record !== null) return shared.record.attempt;
   const cell = plan.graph.cells[planned.cell];
-  if (cell === undefined) return null;
+  // What a stopped cell had when another decision let it go on is no result.
+  if (cell === undefined || planned.state === 'stopped') return null;
   return store.results.lastAttempts(plan.graph.pipeline, cell.id, { status: 'ran', limit: 1 })[0]?.id ?? null;
 }
 
-export function markOf(planned: PlannedCell, attempt: number | null, plan: Plan): RowMark {
+export function markOf(planned: PlannedCell, attempt: number | null, plan: Plan, store: Store): RowMark {
+  if (planned.state === 'stopped') return { state: 'stopped', why: stoppedText(plan, store, planned.cell) };
   const context = { graph: plan.graph, cwd: plan.graph.root, locate: null };
-  const why = planned.reasons.map(reason => reasonText(reason, context)).join('; ') || (planned.state === 'stopped' ? 'stopped by halving' : 'not run yet');
+  const why = planned.reasons.map(reason => reasonText(reason, context)).join('; ') || 'not run yet';
   if (attempt === null) return { state: 'missing', why };
   if (planned.state !== 'fresh') return { state: 'stale', why };
   const accepted = planned.record?.accepted ?? null;
@@ -75,7 +78,7 @@ export function metricValues(metrics: Readonly<Record<string, number>>): Record<
   return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, Number.isFinite(value) ? value : String(value)]));
 }
 
-/** A value of a row by column name: an axis of the point, then a metric, then a param; `cell`, `stage`, `state`, `reason` (of an acceptance), `attempt` too. */
+/** A value of a row by column name: an axis of the point, then a metric, then a param; `cell`, `stage`, `state`, `reason` (of an acceptance, or a halving's), `attempt` too. */
 export function valueOf(row: ResultRow, column: string): Json | undefined {
   if (Object.hasOwn(row.cell.point, column)) return row.cell.point[column];
   if (Object.hasOwn(row.metrics, column)) return row.metrics[column];
@@ -88,7 +91,7 @@ export function valueOf(row: ResultRow, column: string): Json | undefined {
     case 'state':
       return row.mark.state;
     case 'reason':
-      return row.mark.state === 'accepted' ? row.mark.why : undefined;
+      return row.mark.state === 'accepted' || row.mark.state === 'stopped' ? row.mark.why : undefined;
     case 'attempt':
       return row.attempt;
     default:

@@ -16,14 +16,23 @@ export interface Decision {
   readonly scores: Readonly<Record<string, number | null>>;
 }
 
-/** The last value counts. Ties go to the member that comes first; one without a number never goes on. */
-export function decide(action: DecisionAction, scores: readonly (number | null)[]): Decision {
-  const ranked = action.members
+/** Members with a number, the best first; ties go to the one that comes first. */
+function ranked(members: readonly string[], scores: readonly (number | null)[], mode: 'min' | 'max'): string[] {
+  return members
     .map((member, index) => ({ member, score: scores[index] ?? null, index }))
     .filter((entry): entry is { member: string; score: number; index: number } => entry.score !== null && !Number.isNaN(entry.score))
-    .sort((a, b) => (action.mode === 'min' ? a.score - b.score : b.score - a.score) || a.index - b.index);
-  if (ranked.length === 0) throw new Error(`no member of the rung has the metric ${action.metric}`);
-  const chosen = new Set(ranked.slice(0, action.keep).map(({ member }) => member));
+    .sort((a, b) => (mode === 'min' ? a.score - b.score : b.score - a.score) || a.index - b.index)
+    .map(({ member }) => member);
+}
+
+/** The same of a decision that was made. */
+export const rankingOf = ({ scores, mode }: Decision): string[] => ranked(Object.keys(scores), Object.values(scores), mode);
+
+/** The last value counts. Ties go to the member that comes first; one without a number never goes on. */
+export function decide(action: DecisionAction, scores: readonly (number | null)[]): Decision {
+  const order = ranked(action.members, scores, action.mode);
+  if (order.length === 0) throw new Error(`no member of the rung has the metric ${action.metric}`);
+  const chosen = new Set(order.slice(0, action.keep));
   return {
     metric: action.metric,
     mode: action.mode,
@@ -54,9 +63,10 @@ export function decisionFile(store: Store, outputs: Outputs): string {
   return store.artefacts.pathOf(survivors);
 }
 
+/** What a finished decision says. */
+export const readDecision = (file: string): Decision => JSON.parse(readFileSync(file, 'utf8')) as Decision;
+
 /** The members that a finished decision lists. */
-export function readSurvivors(file: string): readonly string[] {
-  return (JSON.parse(readFileSync(file, 'utf8')) as Decision).survivors;
-}
+export const readSurvivors = (file: string): readonly string[] => readDecision(file).survivors;
 
 const finite = (value: number | null): number | null => (value !== null && Number.isFinite(value) ? value : null);
