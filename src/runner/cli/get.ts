@@ -1,10 +1,11 @@
 /** `pipe get TARGET.OUTPUT [PATH]`: a copy of an output, by write and rename. */
-import { chmodSync, constants, cpSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { PipeError } from '../diagnostic.ts';
 import { selectOutput } from '../pipeline/target.ts';
 import { attemptOf, markOf } from '../report/result-rows.ts';
+import { copyTree } from '../store/copy-tree.ts';
 import { outputsOf } from '../store/history.ts';
 import type { Artefact } from '../store/model.ts';
 import { openStore } from '../store/store.ts';
@@ -34,7 +35,7 @@ export const getCommand: CommandModule = {
           if (existsSync(into) && !options.overwrite) {
             throw new PipeError(`${shownPath(into, context.cwd)} is there already`, { exitCode: 2, code: 'already-there', hint: '--overwrite writes over it' });
           }
-          if (found.hosts.length === 0) copyWhole(session.store.artefacts.pathOf(artefact), into);
+          if (found.hosts.length === 0) await copyWhole(session.store.artefacts.pathOf(artefact), into);
           else await fetchWhole(session, artefact, found.hosts, into, context);
           if (options.json) context.stdout.write(`${JSON.stringify({ path: into, digest, size, stale })}\n`);
           else {
@@ -94,7 +95,7 @@ async function fetchWhole(session: Session, artefact: Artefact, hosts: readonly 
         rmSync(path, { recursive: true, force: true });
         await pull(link, artefact, path);
       });
-      return copyWhole(path, into);
+      return await copyWhole(path, into);
     } catch (error) {
       trouble ??= error instanceof NotThere ? new PipeError(`${name}: ${error.message}`, { exitCode: 1, code: 'output-gone', hint: 'run it again' }) : error;
     } finally {
@@ -120,24 +121,16 @@ async function restoreFromElsewhere({ store: { artefacts: { supply } }, cache, g
   }
 }
 
-/** A copy that can be changed: what lies in the cache is read-only. */
-function copyWhole(source: string, into: string): void {
+/** Beside its place, then moved there: nobody sees half of it. */
+async function copyWhole(source: string, into: string): Promise<void> {
   mkdirSync(dirname(into), { recursive: true });
   const temporary = join(dirname(into), `.${basename(into, extname(into))}.${process.pid}${extname(into)}`);
   try {
-    cpSync(source, temporary, { recursive: true, verbatimSymlinks: true, errorOnExist: true, mode: constants.COPYFILE_FICLONE });
-    makeWritable(temporary);
+    await copyTree(source, temporary);
     if (existsSync(into)) rmSync(into, { recursive: true });
     renameSync(temporary, into);
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });
     throw new PipeError(`${into} cannot be written: ${error instanceof Error ? error.message : String(error)}`, { exitCode: 3, code: 'write-failed', cause: error });
   }
-}
-
-function makeWritable(path: string): void {
-  const stat = lstatSync(path);
-  if (stat.isSymbolicLink()) return;
-  chmodSync(path, stat.mode | 0o200);
-  if (stat.isDirectory()) for (const name of readdirSync(path)) makeWritable(join(path, name));
 }
