@@ -8,66 +8,11 @@ import { tell } from '../faults/rig/tally.ts';
 import { processesOf } from '../faults/rig/processes.ts';
 import type { TestProject } from '../rig/pipe.ts';
 import { describeWith } from './rig/daemon.ts';
+import { cellsOn } from './rig/slurm-cells.ts';
+import type { Cells } from './rig/slurm-cells.ts';
 import { startSlurmSite } from './rig/slurm-site.ts';
 import type { SlurmSite } from './rig/slurm-site.ts';
 import { until } from './rig/until.ts';
-
-interface Cells {
-  readonly project: TestProject;
-  /** How often each has begun. */
-  starts(): number[];
-  /** Where each start of a cell went on from. */
-  from(cell: number): number[];
-  expectRight(): void;
-}
-
-interface CellOptions {
-  readonly count?: number;
-  /** Half seconds that a cell takes, each of them kept in its checkpoint. */
-  readonly steps?: number;
-  readonly settings?: string;
-  readonly options?: string;
-}
-
-let made = 0;
-
-/** Cells that tell where they went on from, and whether one ever ran while it ran. */
-function cellsOn(site: SlurmSite, { count = 4, steps = 2, settings = '', options = '' }: CellOptions = {}): Cells {
-  const project = site.project('stages: {}\n', { 'pipe.hosts.yaml': `hosts:\n  lab: { slurm: { partition: main, options: [${options}] }, folder: ${site.folder} }\n` });
-  mkdirSync(project.path('watch'));
-  project.write('pipe.yaml', `pipeline: p
-stages:
-  cell:
-    on: lab
-    matrix: { axes: { i: { from: 1, to: ${count} } } }
-    checkpoint: true
-    env: { set: { WATCH: ${project.path('watch')}, I: "\${matrix.i}", WORD: w${made++} } }
-${settings === '' ? '' : `    ${settings}\n`}    run: |
-      exec 9>"$WATCH/lock-$I"
-      flock -n 9 || echo "$I" >> "$WATCH/overlaps"
-      n=$(cat "$PIPE_CHECKPOINT/n" 2>/dev/null || echo 0)
-      echo $n >> "$WATCH/from-$I"
-      while [ $n -lt ${steps} ]; do
-        sleep 0.5
-        n=$((n + 1))
-        echo $n > "$PIPE_CHECKPOINT/n.new" && mv "$PIPE_CHECKPOINT/n.new" "$PIPE_CHECKPOINT/n"
-      done
-      echo "cell $I" > \${out.o}
-    out: { o: o.txt }
-`);
-  const from = (cell: number): number[] => {
-    const file = project.path(`watch/from-${cell}`);
-    return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').map(Number) : [];
-  };
-  return {
-    project, from,
-    starts: () => Array.from({ length: count }, (_, i) => from(i + 1).length),
-    expectRight() {
-      for (let i = 1; i <= count; i++) expect(project.read(`cache/out/p/cell[i=${i}]/o`)).toBe(`cell ${i}\n`);
-      expect(existsSync(project.path('watch/overlaps')), 'cells that ran twice at once').toBe(false);
-    },
-  };
-}
 
 /** Programs that stand before Slurm's own in PATH; `$REAL` is the one that is meant. */
 function standIns(project: TestProject, scripts: Readonly<Record<string, string>>): string {

@@ -45,6 +45,6 @@ export function hostSettings(file: string, name: string, yaml: HostYaml, env: Re
 function slurmSettings(yaml: NonNullable<HostYaml['slurm']>): SlurmSettings {
   return {
     partition: yaml.partition ?? null, account: yaml.account ?? null, qos: yaml.qos ?? null, modules: yaml.modules ?? [], container: yaml.container ?? null,
-    array: yaml.array ?? true, options: yaml.options ?? [],
+    array: yaml.array ?? true, pack: yaml.pack ?? 1, options: yaml.options ?? [],
   };
 }

@@ -22,6 +22,8 @@ export interface SlurmSettings {
   /** A command put before the job's, such as `apptainer exec --nv image.sif`. */
   readonly container: string | null;
   readonly array: boolean;
+  /** How many cells one task runs at most, one after the other; `auto`: as many as their history makes some seconds of. */
+  readonly pack: number | 'auto';
   /** More options of sbatch. */
   readonly options: readonly string[];
 }

@@ -33,6 +33,7 @@ export const hostSchema = z.strictObject({
     modules: z.array(z.string()).optional().describe('Loaded with `module load` before a job.'),
     container: z.string().optional().describe('A command put before the job\'s, such as `apptainer exec --nv image.sif`.'),
     array: z.boolean().optional().describe('Cells that ask for the same are sent as one array; true unless said.'),
+    pack: z.union([z.int().min(1).max(1000), z.literal('auto')]).optional().describe('How many cells one task of Slurm runs at most, one after the other, for cells of seconds; `auto`: as many as make 15 s by what their stage took there before. 1 unless said.'),
     options: z.array(z.string()).optional().describe('More options of sbatch.'),
   }).optional().describe('A Slurm cluster.'),
   ...shared,

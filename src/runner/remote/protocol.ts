@@ -66,6 +66,8 @@ export interface SlurmRequest {
   readonly setup: string | null;
   /** Whether jobs that ask for the same are sent as one array. */
   readonly array: boolean;
+  /** How many of them one task runs at most, one after the other; `auto`: as the time that their stage took before allows. */
+  readonly pack: number | 'auto';
 }
 
 /** Written by the supervisor as the last thing it does, in one piece. */

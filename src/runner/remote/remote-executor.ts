@@ -202,7 +202,7 @@ class RemoteRun {
     const named = (option: string, value: string | null): string[] => (value === null ? [] : [`--${option}=${value}`]);
     return {
       options: [...named('partition', slurm.partition), ...named('account', slurm.account), ...named('qos', slurm.qos), ...slurm.options],
-      modules: slurm.modules, container: slurm.container, setup, array: slurm.array,
+      modules: slurm.modules, container: slurm.container, setup, array: slurm.array, pack: slurm.pack,
     };
   }
 

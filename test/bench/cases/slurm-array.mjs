@@ -11,6 +11,10 @@ import { wallOf } from '../statistics.mjs';
 const cells = 200;
 const slots = 2;
 const ideal = cells / slots;
+/** Cells a task, as somebody with cells of a second would say it. */
+const pack = 10;
+
+const subject = `pipe run, pack: ${pack}`;
 
 /** @param {number} count */
 const pipeline = count => `pipeline: array
@@ -23,7 +27,7 @@ stages:
 `;
 
 /**
- * An array of 200 jobs of one second; the node has two GPUs and each job asks for one, so that two run at a time whatever
+ * An array of 200 cells of one second, ten in a task one after the other, each with its record; the node has two GPUs and each job asks for one, so that two run at a time whatever
  * the number of cores. Beside it what Slurm itself takes for such an array.
  * @type {import('../model.mjs').Case}
  */
@@ -38,13 +42,13 @@ export const slurmArray = {
     const env = { SLURM_CONF: join(daemon, 'slurm.conf') };
     try {
       execFileSync(script, ['start', daemon, ...(await freePorts(2)).map(String)], { stdio: 'ignore' });
-      const hosts = `hosts:\n  lab: { slurm: { partition: main }, folder: ${join(daemon, 'work')} }\n`;
+      const hosts = `hosts:\n  lab: { slurm: { partition: main, pack: ${pack} }, folder: ${join(daemon, 'work')} }\n`;
       const warm = project(join(bench.folder, 'warm'), { 'package.json': '{}', 'pipe.yaml': pipeline(2), 'pipe.hosts.yaml': hosts });
       const folder = project(join(bench.folder, 'cells'), { 'package.json': '{}', 'pipe.yaml': pipeline(cells), 'pipe.hosts.yaml': hosts });
       /** @type {import('../model.mjs').Contestant[]} */
       const contestants = [
         {
-          subject: 'pipe run', command: [process.execPath, bench.pipe, 'run', '--plain'], cwd: folder, env, warmups: 0,
+          subject, command: [process.execPath, bench.pipe, 'run', '--plain'], cwd: folder, env, warmups: 0,
           before() {
             // Node and the programs are sent once to a cluster.
             rmSync(join(warm, 'cache'), { recursive: true, force: true });
@@ -63,11 +67,11 @@ export const slurmArray = {
         },
       ];
       const measured = await interleave(contestants, bench.runs ?? 1, bench.say);
-      const wall = wallOf(measured, 'pipe run');
+      const wall = wallOf(measured, subject);
       return {
         measured,
         verdicts: wall === null ? [] : [{ bar: `≤ 1.25× the ideal, ${ideal} s`, value: wall / 1000 / ideal, limit: 1.25, direction: 'at most', unit: '×' }],
-        notes: [`checked: ${cells} attempts in the database`, 'sbatch runs `sleep 1` alone: what of the time is Slurm’s own'],
+        notes: [`checked: ${cells} attempts in the database`, 'sbatch runs `sleep 1` alone, one a task: what of the time is Slurm’s own, and what packing spares'],
       };
     } finally {
       spawnSync(script, ['stop', daemon], { stdio: 'ignore' });

@@ -1,7 +1,7 @@
 /** Jobs on this host, from the agent's side: started at most once each, looked at through their folders. */
 import { spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -12,13 +12,18 @@ import { jobFiles } from '../../run/work-folder.ts';
 import { errorCode } from '../../store/file-bytes.ts';
 import { removeTree } from '../../store/read-only-tree.ts';
 import type { HostExit, HostJob, JobState, ListedJob } from '../protocol.ts';
+import type { FailureCause } from '../../store/model.ts';
 import { allot } from './allot.ts';
-import { claimName, jobNames, jobPaths, readExit, readJob, readJson, retire, writeWhole } from './job-folder.ts';
+import { claimName, createWhole, jobNames, jobPaths, readExit, readJob, readJson, retire, writeWhole } from './job-folder.ts';
 import type { JobPaths, SlurmRecord, Supervisor } from './job-folder.ts';
 import { endOf, isGoingOn, Slurm } from './slurm.ts';
 import type { SupervisorOrder } from './supervise.ts';
 
 const retryMs = 200;
+/** How long another agent may take to send a cell again. */
+const resendMs = 60_000;
+/** Ends of a task that are not the doing of cells that it has not come to. */
+const resumable: readonly FailureCause[] = ['timeout', 'preempted', 'oom'];
 
 type Spawned = ChildProcessByStdio<Writable, null, null>;
 
@@ -190,16 +195,46 @@ export class Jobs {
     const supervisor = readJson<Supervisor>(paths.supervisor);
     const running = supervisor === null ? null : ({ state: 'running', node: supervisor.host, grant: supervisor.grant } as const);
     if (record !== null) {
-      if (record.id === null) return { state: 'waiting', why: 'it is being submitted' };
+      const sending = this.#starting.get(name);
+      if (record.id === null || sending !== undefined) return { state: 'waiting', why: sending ?? 'it is being submitted' };
       await this.#slurm.refresh();
       const judged = this.#slurm.judge(record.id, running);
-      return judged?.state === 'lost' ? (readExit(paths) === null ? judged : null) : judged;
+      if (judged?.state !== 'lost') return judged;
+      if (readExit(paths) !== null) return null;
+      return running === null ? this.#sendAgain(name, record, judged) : judged;
     }
     if (running === null || supervisor === null) return { state: 'waiting', why: this.#starting.get(name) ?? 'nobody is starting it' };
     if (ownerState(supervisor) !== 'dead') return running;
     const late = readExit(paths);
     if (late !== null) return { state: 'ended', exit: late };
     return await this.#lostHere(name, supervisor);
+  }
+
+  /**
+   * The task that was to run it after others is over, and did not come to it: it is sent again, in a task of its own. One
+   * that was alone in its task, or whose task somebody has cancelled, is lost.
+   */
+  #sendAgain(name: string, record: SlurmRecord, lost: Extract<JobState, { state: 'lost' }>): JobState | null {
+    const paths = this.paths(name);
+    const others = this.#slurm.others(record, name);
+    // What Slurm has forgotten, and whose first cell had begun, nobody had cancelled before it began.
+    const forgotten = this.#slurm.view(record.id!) === null && others.some(other => existsSync(this.paths(other).supervisor));
+    const job = readJob(paths);
+    if (others.length === 0 || job === null || !(resumable.includes(lost.cause) || forgotten)) return lost;
+    const mark = join(paths.folder, 'sent-again');
+    if (!createWhole(mark, '')) {
+      // By another agent, whose record will be there soon, unless it died.
+      const age = Date.now() - (statSync(mark, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+      return age < resendMs ? null : lost;
+    }
+    this.#starting.set(name, `it is sent again: ${lost.message} before its turn came`);
+    void this.#slurm.submit(job, { alone: true })
+      .catch((error: unknown) => this.#endUnstarted(job, error))
+      .finally(() => {
+        this.#starting.delete(name);
+        this.onChange();
+      });
+    return { state: 'waiting', why: this.#starting.get(name)! };
   }
 
   /** Ends what the dead supervisor has left, once. */
@@ -243,7 +278,9 @@ export class Jobs {
       // Not begun, or requeued and not begun again.
       const waits = (): boolean => readJson(paths.supervisor) === null || readExit(paths)?.outcome.cause === 'preempted';
       if (waits() && record.id !== null) {
-        await this.#slurm.cancel([record.id]);
+        // Others of its task go on: the task passes over what has ended.
+        const needed = this.#slurm.others(record, name).some(other => readJson<SlurmRecord>(this.paths(other).slurm)?.batch === record.batch && readExit(this.paths(other)) === null);
+        if (!needed) await this.#slurm.cancel([record.id]);
         if (waits()) this.#endUnstarted(job, new Cancelled());
       }
     } else if (supervisor !== null && ownerState(supervisor) === 'alive') {

@@ -1,10 +1,11 @@
 /**
  * The program that is sent to a host, one file without packages: `serve FOLDER` answers a driver over its standard input
- * and output; `supervise FOLDER`, with its order on standard input, and `supervise FOLDER --batch BATCH INDEX` watch over one job.
+ * and output; `supervise FOLDER`, with its order on standard input, and `supervise FOLDER --batch BATCH INDEX` watch over one job, or
+ * over several, one after the other.
  */
 import { fileURLToPath } from 'node:url';
-import { dirname, join } from 'node:path';
-import { readJson } from './job-folder.ts';
+import { dirname } from 'node:path';
+import { readTasks, runPack } from './pack.ts';
 import { serve } from './serve.ts';
 import { readOrder, supervise } from './supervise.ts';
 
@@ -17,8 +18,9 @@ if (command === 'serve' && folder !== undefined) {
 if (command === 'supervise' && folder !== undefined) {
   const [flag, batch = '', index] = words;
   const order = flag === '--batch' ? null : await readOrder();
-  const name = flag === '--batch' ? readJson<readonly string[]>(join(folder, 'batches', batch, 'tasks.json'))?.[Number(index)] : order?.name;
-  if (name !== undefined) await supervise({ folder, name, programs: dirname(program), secrets: order?.secrets ?? null });
+  const names = flag === '--batch' ? (readTasks(folder, batch)[Number(index)] ?? []) : order === null ? [] : [order.name];
+  if (names.length > 1) await runPack({ folder, program, batch, names });
+  else for (const name of names) await supervise({ folder, name, programs: dirname(program), secrets: order?.secrets ?? null });
   process.exit(0);
 }
 process.stderr.write('usage: host-agent serve FOLDER | supervise FOLDER | supervise FOLDER --batch BATCH INDEX\n');

@@ -8,8 +8,10 @@ import { promisify } from 'node:util';
 import { shellQuote } from '../../pipeline/shell-text.ts';
 import type { FailureCause } from '../../store/model.ts';
 import type { HostJob, JobState } from '../protocol.ts';
-import { jobPaths, readJson, writeWhole } from './job-folder.ts';
+import { jobPaths, writeWhole } from './job-folder.ts';
 import type { SlurmRecord } from './job-folder.ts';
+import { packJobs, readTasks } from './pack.ts';
+import type { Tasks } from './pack.ts';
 
 const run = promisify(execFile);
 /** Jobs that arrive within this time and ask for the same become one array. */
@@ -25,10 +27,15 @@ export interface SlurmView {
   readonly node: string;
 }
 
+interface Submission {
+  readonly job: HostJob;
+  readonly done: (error: Error | null) => void;
+}
+
 export class Slurm {
   readonly #folder: string;
   readonly #program: readonly string[];
-  readonly #waiting = new Map<string, { readonly jobs: HostJob[]; readonly done: ((error: Error | null) => void)[] }>();
+  readonly #waiting = new Map<string, Submission[]>();
   #views = new Map<string, SlurmView>();
   #askedAt = -Infinity;
   /** When the query began that has given the views. */
@@ -45,54 +52,69 @@ export class Slurm {
     this.#program = program;
   }
 
-  /** Resolves when Slurm has the job. */
-  submit(job: HostJob): Promise<void> {
-    const kind = JSON.stringify([job.slurm, job.resources, job.timeoutMs, job.slurm?.array === true ? null : job.name]);
+  /** Resolves when Slurm has the job. `alone`: in a task of its own, whatever the settings say. */
+  submit(job: HostJob, { alone = false } = {}): Promise<void> {
+    const kind = JSON.stringify([job.slurm, job.resources, job.timeoutMs, alone]);
     return new Promise((resolve, reject) => {
       let batch = this.#waiting.get(kind);
       if (batch === undefined) {
-        batch = { jobs: [], done: [] };
+        batch = [];
         this.#waiting.set(kind, batch);
         const own = batch;
         setTimeout(() => {
           if (this.#waiting.get(kind) === own) this.#waiting.delete(kind);
-          void this.#send(own.jobs).then(() => null, (error: unknown) => (error instanceof Error ? error : new Error(String(error)))).then(error => own.done.forEach(tell => tell(error)));
+          void this.#send(own, alone);
         }, gatherMs);
       }
-      batch.jobs.push(job);
-      batch.done.push(error => (error === null ? resolve() : reject(error)));
-      if (batch.jobs.length >= largestArray) this.#waiting.delete(kind);
+      batch.push({ job, done: error => (error === null ? resolve() : reject(error)) });
+      if (batch.length >= largestArray) this.#waiting.delete(kind);
     });
   }
 
   /** The id of a job whose submission was cut short, if Slurm has it. */
   async find(record: SlurmRecord, name: string): Promise<string | null> {
-    const tasks = readJson<readonly string[]>(join(this.#folder, 'batches', record.batch, 'tasks.json')) ?? [];
-    const index = tasks.indexOf(name);
+    const tasks = readTasks(this.#folder, record.batch);
+    const index = tasks.findIndex(names => names.includes(name));
     const { stdout } = await run('squeue', ['-h', '-r', '-t', 'all', `--name=pipe-${record.batch}`, '-o', '%F']);
     const [id] = stdout.split('\n').filter(line => line !== '');
     return id === undefined || index < 0 ? null : tasks.length === 1 ? id : `${id}_${index}`;
   }
 
-  async #send(jobs: readonly HostJob[]): Promise<void> {
+  /** The other cells of its task. */
+  others(record: SlurmRecord, name: string): readonly string[] {
+    return (readTasks(this.#folder, record.batch).find(names => names.includes(name)) ?? []).filter(other => other !== name);
+  }
+
+  async #send(submissions: readonly Submission[], alone: boolean): Promise<void> {
+    const done = new Map(submissions.map(submission => [submission.job, submission.done]));
+    const jobs = [...done.keys()];
+    const tasks = alone ? jobs.map(job => [job]) : packJobs(this.#folder, jobs);
+    for (const array of jobs[0]!.slurm!.array ? [tasks] : tasks.map(task => [task])) {
+      const error = await this.#sendTasks(array).then(() => null, (error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+      for (const job of array.flat()) done.get(job)!(error);
+    }
+  }
+
+  async #sendTasks(tasks: readonly (readonly HostJob[])[]): Promise<void> {
+    const jobs = tasks.flat();
     const batch = randomBytes(8).toString('hex');
     const folder = join(this.#folder, 'batches', batch);
     mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, 'tasks.json'), JSON.stringify(jobs.map(({ name }) => name)));
+    writeFileSync(join(folder, 'tasks.json'), JSON.stringify(tasks.map(task => task.map(({ name }) => name)) satisfies Tasks));
     // Before Slurm has it: whoever comes after a crash finds the submission by its name.
     for (const { name } of jobs) this.#record(name, { batch, id: null });
     const script = join(folder, 'job.sh');
     writeFileSync(script, this.#script(jobs[0]!, batch));
-    const many = jobs.length > 1;
+    const many = tasks.length > 1;
     const { stdout } = await run('sbatch', [
       '--parsable', `--job-name=pipe-${batch}`, `--chdir=${this.#folder}`, `--output=${many ? join(folder, 'out-%a') : join(folder, 'out')}`, '--open-mode=append', '--requeue',
-      ...(many ? [`--array=0-${jobs.length - 1}`] : []), ...resourceOptions(jobs[0]!), ...jobs[0]!.slurm!.options, script,
+      ...(many ? [`--array=0-${tasks.length - 1}`] : []), ...resourceOptions(jobs[0]!, Math.max(...tasks.map(({ length }) => length))), ...jobs[0]!.slurm!.options, script,
     ]).catch((error: unknown) => {
       const { stderr, message } = error as { stderr?: string; message: string };
       throw new Error(`sbatch refused it: ${(stderr ?? message).trim().replace(/^sbatch: (error: )?/gm, '') || message}`);
     });
     const id = stdout.trim().split(';')[0]!;
-    jobs.forEach(({ name }, index) => this.#record(name, { batch, id: many ? `${id}_${index}` : id }));
+    tasks.forEach((task, index) => task.forEach(({ name }) => this.#record(name, { batch, id: many ? `${id}_${index}` : id })));
   }
 
   #record(name: string, record: SlurmRecord): void {
@@ -191,14 +213,14 @@ export function endOf(id: string, { state, node }: SlurmView): { readonly cause:
   }
 }
 
-/** What a cell asks for, as sbatch says it. */
-export function resourceOptions({ resources, timeoutMs }: HostJob): string[] {
+/** What a cell asks for, as sbatch says it; time for so many, one after the other. */
+export function resourceOptions({ resources, timeoutMs }: HostJob, cells: number): string[] {
   const { cpu, memory, gpu } = resources;
   const gpus = gpu === 'prefer' ? 1 : Math.ceil(gpu);
   return [
     '--ntasks=1', `--cpus-per-task=${Math.max(1, Math.ceil(cpu))}`, ...(memory === null ? [] : [`--mem=${Math.max(1, Math.ceil(memory / 2 ** 20))}M`]),
     ...(gpus > 0 ? [`--gres=gpu:${gpus}`] : []),
     // Slurm's limit is a net below the timeout that the supervisor keeps: with room for stopping.
-    ...(timeoutMs === null ? [] : [`--time=${Math.ceil(timeoutMs / 60_000) + 2}`]),
+    ...(timeoutMs === null ? [] : [`--time=${Math.ceil((timeoutMs * cells) / 60_000) + 2}`]),
   ];
 }

@@ -19,6 +19,7 @@ import { HostStore } from './host-store.ts';
 import { createWhole, jobPaths, readExit, readJob, readJson, writeWhole } from './job-folder.ts';
 import type { JobPaths, Supervisor } from './job-folder.ts';
 import { jobInputsHere } from './job-inputs-here.ts';
+import { noteDuration } from './pack.ts';
 import { unseal } from './sealed.ts';
 
 const heartbeatMs = 2000;
@@ -38,7 +39,8 @@ export interface SuperviseOptions {
 /** What a supervisor that an agent has started is told over its standard input, as JSON. */
 export interface SupervisorOrder {
   readonly name: string;
-  readonly secrets: Readonly<Record<string, string>>;
+  /** Null where a scheduler has started it. */
+  readonly secrets: Readonly<Record<string, string>> | null;
 }
 
 export async function supervise({ folder, name, programs, secrets }: SuperviseOptions): Promise<void> {
@@ -149,6 +151,7 @@ async function run({ folder, programs, paths, job: asked, grant, secret }: Parts
   }
   if (missing.length > 0) return ended({ ...outcome, ok: false, cause: 'missing-output', message: missing.join('; ') }, null);
   if (checkpoint !== null) rmSync(checkpoint, { recursive: true, force: true });
+  if (asked.slurm?.pack === 'auto') noteDuration(folder, asked, ranMs);
   return ended(outcome, outputs);
 }
 
