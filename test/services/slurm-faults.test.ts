@@ -170,6 +170,29 @@ describeWith(['slurm'], 'faults of a Slurm cluster', () => {
     }
   });
 
+  it('more urgent jobs take the place: what was preempted goes on from its checkpoint, requeued by Slurm or retried by policy', async () => {
+    for (const mode of ['REQUEUE', 'CANCEL']) {
+      site.command('scontrol', 'update', 'PartitionName=main', `PreemptMode=${mode}`);
+      const cells = cellsOn(site, { count: 1, steps: 8, settings: 'resources: { gpu: 2 }\n    retries: { times: 1, on: [preempted] }' });
+      const run = start(cells);
+      await until(() => jobs('RUNNING').length === 1 && Number(lines(join(checkpointOf(cells, 1), 'n'))[0] ?? 0) >= 1);
+      const [id] = jobs('RUNNING');
+      const urgent = site.command('sbatch', '--parsable', '--partition=urgent', '--gres=gpu:2', '--output=/dev/null', '--wrap', 'sleep 2').trim();
+      await until(() => jobs('RUNNING').includes(urgent));
+      if (mode === 'REQUEUE') await startNow(id!);
+      const said = await over(run, 0);
+      cells.expectRight();
+      expect(cells.from(1)).toHaveLength(2);
+      expect(cells.from(1)[1]).toBeGreaterThan(0);
+      if (mode === 'CANCEL') {
+        expect(said).toContain('"event":"cell.retrying"');
+        expect(cells.project.pipe(['sql', '--format', 'json', "SELECT message FROM attempt WHERE cause = 'preempted'"]).stdout).toMatch(/Slurm job \d+ was preempted/);
+      }
+      tell(`Slurm: a job preempted by a more urgent one, PreemptMode=${mode}`, 'went on from its checkpoint', 1);
+      cells.project.remove();
+    }
+  });
+
   it('Slurm\'s time limit is named, and retried by policy from the checkpoint', async () => {
     const cells = cellsOn(site, { count: 1, steps: 240, settings: 'retries: { times: 1, on: [timeout] }' });
     const run = start(cells);

@@ -1,5 +1,7 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { describeWith } from './rig/daemon.ts';
+import { describeWith, startDaemon } from './rig/daemon.ts';
 import { startSlurmSite } from './rig/slurm-site.ts';
 import type { SlurmSite } from './rig/slurm-site.ts';
 
@@ -28,6 +30,34 @@ stages:
       expect(new Set(facts.map(text => text.split('array ')[1])).size).toBe(1);
     } finally {
       project.remove();
+    }
+  });
+
+  it('is reached through its login node over ssh', async () => {
+    const sshd = await startDaemon('sshd', 1);
+    // Where a login node has it in its profile.
+    writeFileSync(join(sshd.folder, 'authorized_keys'), `command="SLURM_CONF=${site.env['SLURM_CONF']} sh -c \\"$SSH_ORIGINAL_COMMAND\\"" ${readFileSync(join(sshd.folder, 'id.pub'), 'utf8')}`);
+    const project = site.project('stages:\n  train: { on: far, matrix: { axes: { seed: [1, 2] } }, run: "echo job $SLURM_JOB_ID > ${out.o}", out: { o: o.txt } }\n', {
+      'pipe.hosts.yaml': `hosts:
+  far:
+    slurm: { login: root@127.0.0.1, partition: main }
+    port: ${sshd.ports[0]}
+    key: ${join(sshd.folder, 'id')}
+    options: { UserKnownHostsFile: ${join(sshd.folder, 'known_hosts')}, IdentitiesOnly: yes }
+    folder: ${site.folder}
+`,
+    });
+    try {
+      // Slurm's commands here know no cluster: those there are meant.
+      const nowhere = { SLURM_CONF: '/nowhere' };
+      const checked = project.pipe(['hosts'], nowhere);
+      expect(checked.code, checked.stdout + checked.stderr).toBe(0);
+      const { code, stdout, stderr } = project.pipe(['run', '--json'], nowhere);
+      expect(code, stdout + stderr).toBe(0);
+      for (const seed of [1, 2]) expect(project.read(`cache/out/p/train[seed=${seed}]/o`)).toMatch(/^job \d+\n$/);
+    } finally {
+      project.remove();
+      await sshd.stop();
     }
   });
 });
