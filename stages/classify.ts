@@ -17,6 +17,8 @@ export const stage = defineStage({
        */
       method: z.enum(['zero-shot', 'linear-probe', 'tip-adapter', 'tip-adapter-f']),
       split: z.enum(['train', 'validation', 'test']).default('test'),
+      /** Penalties from 1e-6 to 1e6 that the linear probe chooses among; CLIP's protocol has 45. */
+      penalties: z.int().min(2).default(45),
       /** Training images of each class that Tip-Adapter keeps. */
       shots: z.int().min(1).default(16),
       /** Factor of the prompts' cosines in Tip-Adapter; CLIP's own logit scale. */
@@ -44,7 +46,7 @@ export const stage = defineStage({
     const { balancedAccuracyInterval } = await import('../src/study/eval/class-bootstrap.ts');
     const { labelsOf, taskPrompts } = await import('../src/study/eval/classification-tasks.ts');
     const { EmbeddingFolderError, embeddingsOfSplit, readEmbeddings } = await import('../src/study/eval/embedding-folder.ts');
-    const { classLogits, fitLinearProbe } = await import('../src/study/eval/linear-probe.ts');
+    const { classLogits, fitLinearProbe, penaltiesOf } = await import('../src/study/eval/linear-probe.ts');
     const { drawCache, searchTip, tipLogits, tipTraining, trainKeys } = await import('../src/study/eval/tip-adapter.ts');
     const { classEmbeddings, classScores, rightShares, scoreClasses } = await import('../src/study/eval/zero-shot.ts');
     const { readCaptions } = await import('../src/study/text/captions.ts');
@@ -88,7 +90,7 @@ export const stage = defineStage({
       if (method === 'zero-shot') return { scores: classScores(test.features, prompts(), width), chosen: [] };
       const [train, validation] = [labelled('train'), labelled('validation')];
       if (method === 'linear-probe') {
-        const probe = fitLinearProbe(train, validation, { width, classes });
+        const probe = fitLinearProbe(train, validation, { width, classes, penalties: penaltiesOf(params.penalties) });
         const chosen = [{ metric: 'penalty', value: probe.penalty }, { metric: 'validation_accuracy', value: probe.validationAccuracy }, { metric: 'training_images', value: train.labels.length }];
         return { scores: classLogits(probe, test.features, width), chosen };
       }

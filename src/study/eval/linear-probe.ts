@@ -15,8 +15,11 @@ export interface LinearProbe {
   readonly validationAccuracy: number;
 }
 
-/** 45 values from 1e-6 to 1e6, evenly spaced in the logarithm, as in CLIP's protocol. */
-export const probePenalties: readonly number[] = Array.from({ length: 45 }, (_, i) => 10 ** (-6 + (12 * i) / 44));
+/** Values from 1e-6 to 1e6, evenly spaced in the logarithm. */
+export const penaltiesOf = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => 10 ** (-6 + (12 * i) / (count - 1)));
+
+/** 45 of them, as in CLIP's protocol. */
+export const probePenalties = penaltiesOf(45);
 
 /**
  * The probe of the penalty with the best validation accuracy; of equals the strongest. Each fit starts from that of the
