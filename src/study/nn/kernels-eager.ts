@@ -50,6 +50,7 @@ export function eagerKernels(): Kernels {
     mean: (x, axis) => tf.mean(own(x), axis, true),
     max: (x, axis) => tf.max(own(x), axis, true),
     total: (x) => tf.sum(own(x)),
+    totalSquares: (x) => tf.sum(tf.mul(own(x), own(x))),
     reshape: (x, shape) => tf.reshape(own(x), [...shape]),
     transpose: (x) => tf.transpose(own(x)),
     slice: (x, begin, size) => tf.slice(own(x), [...begin], [...size]),

@@ -109,6 +109,8 @@ export function graphKernels(graph: GraphBuilder, precision: Precision = 'float3
     max: reduce('Max'),
     total: (x) =>
       graph.operation('Sum', [x, integers(...x.shape.keys())], { T, Tidx: I, keep_dims: attribute.bool(false) }, []),
+    // L2Loss is half of it, in one pass and without a tensor of the squares.
+    totalSquares: (x) => scale(graph.operation('L2Loss', [x], { T }, []), 2),
     reshape,
     transpose: (x) => permute(x, [1, 0]),
     slice,

@@ -93,6 +93,8 @@ export interface Kernels {
   max(x: Tensor, axis: number): Tensor;
   /** Over everything, to a scalar. */
   total(x: Tensor): Tensor;
+  /** Of the squares of everything, to a scalar. */
+  totalSquares(x: Tensor): Tensor;
   reshape(x: Tensor, shape: readonly number[]): Tensor;
   /** Of a matrix. */
   transpose(x: Tensor): Tensor;

@@ -70,7 +70,7 @@ export function applyGradients(
 }
 
 function globalNorm(kernels: Kernels, gradients: readonly Tensor[]): Tensor {
-  const squares = gradients.map((gradient) => kernels.total(kernels.square(gradient)));
+  const squares = gradients.map((gradient) => kernels.totalSquares(gradient));
   return kernels.sqrt(squares.reduce((sum, square) => kernels.add(sum, square)));
 }
 

@@ -38,6 +38,7 @@ const operations: Readonly<Record<string, Operation>> = {
   'sum over columns': { run: (k, { a }) => k.sum(a, 1), tolerance: summed },
   'mean over rows': { run: (k, { a }) => k.mean(a, 0), tolerance: summed },
   max: { run: (k, { a }) => k.max(a, 1), tolerance: 0 },
+  totalSquares: { run: (k, { a }) => k.totalSquares(a), tolerance: summed },
   total: { run: (k, { a }) => k.total(positive(k, a)), tolerance: summed },
   reshape: { run: (k, { a }) => k.reshape(a, [10, 12]), tolerance: 0 },
   transpose: { run: (k, { a }) => k.transpose(a), tolerance: 0 },
