@@ -1,7 +1,7 @@
 import { accessSync, closeSync, constants, copyFileSync, existsSync, mkdtempSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type BetterSqlite from 'better-sqlite3';
 import type { Database } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
@@ -39,7 +39,8 @@ export function openDatabase(path: string, mode: 'write' | 'read'): OpenedDataba
 
 function openOnce(path: string, mode: 'write' | 'read'): Database {
   // Loaded here: the native module costs tens of milliseconds that most commands need not spend.
-  const Sqlite = createRequire(import.meta.url)('better-sqlite3') as typeof BetterSqlite;
+  const require = createRequire(import.meta.url);
+  const Sqlite = require('better-sqlite3') as typeof BetterSqlite;
   checkHeader(path);
   if (mode === 'read' && !existsSync(path)) {
     const empty = new Sqlite(':memory:');
@@ -48,7 +49,9 @@ function openOnce(path: string, mode: 'write' | 'read'): Database {
   }
   // SQLite itself would open it for reading only, and say so at the first change.
   if (mode === 'write' && existsSync(path)) accessSync(path, constants.W_OK);
-  const database = new Sqlite(path, { timeout: busyTimeoutMs });
+  // Where npm builds it; else the package looks for it itself, which takes longer.
+  const built = join(dirname(require.resolve('better-sqlite3')), '..', 'build', 'Release', 'better_sqlite3.node');
+  const database = new Sqlite(path, { timeout: busyTimeoutMs, ...(existsSync(built) ? { nativeBinding: built } : {}) });
   try {
     // Before anything is written: a newer program's database stays as it is.
     refuseNewer(database, path, migrations.length);
