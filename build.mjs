@@ -63,6 +63,8 @@ const packages = await build({
   entryPoints: ['zod'].map(name => ({ in: name, out: `${name}-${versionOf(name)}` })),
   outdir: join(dist, 'packages'),
   outExtension: { '.js': '.mjs' },
+  minifyWhitespace: true,
+  minifySyntax: true,
   bundle: true,
   format: 'esm',
   platform: 'node',
