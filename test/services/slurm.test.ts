@@ -60,4 +60,15 @@ stages:
       await sshd.stop();
     }
   });
+
+  it('tells what a task has said that could not begin, such as that a module is not there', () => {
+    const project = site.project('stages:\n  train: { on: lab, run: "true" }\n', { 'pipe.hosts.yaml': `hosts:\n  lab: { slurm: { partition: main, modules: [cuda/99] }, folder: ${site.folder} }\n` });
+    try {
+      const { code, stdout } = project.pipe(['run', '--json'], site.env);
+      expect(code).toBe(1);
+      expect(stdout).toMatch(/has left no exit file; the last that it said: .*module.*not found/);
+    } finally {
+      project.remove();
+    }
+  });
 });

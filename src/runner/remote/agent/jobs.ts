@@ -201,7 +201,8 @@ export class Jobs {
       const judged = this.#slurm.judge(record.id, running);
       if (judged?.state !== 'lost') return judged;
       if (readExit(paths) !== null) return null;
-      return running === null ? this.#sendAgain(name, record, judged) : judged;
+      if (running !== null) return judged;
+      return this.#sendAgain(name, record, judged.cause === 'internal' ? { ...judged, message: this.#slurm.withLastWords(judged.message, record) } : judged);
     }
     if (running === null || supervisor === null) return { state: 'waiting', why: this.#starting.get(name) ?? 'nobody is starting it' };
     if (ownerState(supervisor) !== 'dead') return running;

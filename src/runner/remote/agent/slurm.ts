@@ -1,6 +1,6 @@
 /** Submitting to Slurm and asking how jobs stand: one query for all, whatever their number. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
@@ -78,6 +78,17 @@ export class Slurm {
     const { stdout } = await run('squeue', ['-h', '-r', '-t', 'all', `--name=pipe-${record.batch}`, '-o', '%F']);
     const [id] = stdout.split('\n').filter(line => line !== '');
     return id === undefined || index < 0 ? null : tasks.length === 1 ? id : `${id}_${index}`;
+  }
+
+  /** What a task has said that came to nothing before it could begin, such as that a module is not there. */
+  withLastWords(message: string, { batch, id }: SlurmRecord): string {
+    const task = /_(\d+)$/.exec(id ?? '')?.[1];
+    try {
+      const last = readFileSync(join(this.#folder, 'batches', batch, task === undefined ? 'out' : `out-${task}`), 'utf8').trim().split('\n').at(-1)!.slice(0, 300);
+      return last === '' ? message : `${message}; the last that it said: ${last}`;
+    } catch {
+      return message;
+    }
   }
 
   /** The other cells of its task. */
