@@ -34,11 +34,13 @@ describeWith(['slurm'], 'several cells in one task of Slurm', () => {
   const failures = (cells: Cells): string => cells.project.pipe(['sql', '--format', 'json', "SELECT cell, cause, message FROM attempt WHERE status <> 'ran' ORDER BY id"]).stdout;
 
   it('cells run one after the other, as even as can be, and each has its own attempt and log', async () => {
-    const cells = cellsOn(site, { count: 10, steps: 0, slurm: 'pack: 4', first: 'echo "I am $I"' });
-    await over(start(cells), 0);
+    const cells = cellsOn(site, { count: 12, steps: 0, slurm: 'pack: 5', first: 'echo "I am $I"' });
+    const run = start(cells);
+    await over(run, 0);
+    expect((await run.finished).stderr).not.toContain('Warning');
     cells.expectRight();
-    expect(cells.starts()).toEqual(Array.from({ length: 10 }, () => 1));
-    expect(tasksOf(cells, 10)).toBe(3);
+    expect(cells.starts()).toEqual(Array.from({ length: 12 }, () => 1));
+    expect(tasksOf(cells, 12)).toBe(3);
     for (const cell of [1, 7]) expect(cells.project.pipe(['logs', `cell[i=${cell}]`]).stdout.trim()).toMatch(new RegExp(`I am ${cell}$`));
     cells.project.remove();
   });

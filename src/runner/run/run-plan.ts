@@ -1,4 +1,5 @@
 /** A run, from a plan to its results. Reads as the algorithm: begin, put in order what was left, schedule, finish. */
+import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import { faultPoint } from '../fault-point.ts';
 import type { Resources } from '../pipeline/model.ts';
@@ -137,6 +138,8 @@ function contextOf(
   const { plan, store, platform, environment = process.env } = options;
   const { graph } = plan;
   const resources = (cell: number): Resources => graph.cells[cell]!.settings.resources;
+  // Each cell that runs listens: of a thousand on a cluster Node would say that they leak.
+  setMaxListeners(0, options.signal, options.kill);
   return {
     run: parts.run, plan, graph, store, emit: options.emit, leases: parts.leases, machine: parts.machine, backend: options.backend,
     packageRoot: options.packageRoot, environment, executors: options.executors, fetch: options.fetch ?? (async () => false), signal: options.signal, kill: options.kill,

@@ -12,7 +12,7 @@ const cells = 200;
 const slots = 2;
 const ideal = cells / slots;
 /** Cells a task, as somebody with cells of a second would say it. */
-const pack = 10;
+const pack = 20;
 
 const subject = `pipe run, pack: ${pack}`;
 
@@ -27,7 +27,7 @@ stages:
 `;
 
 /**
- * An array of 200 cells of one second, ten in a task one after the other, each with its record; the node has two GPUs and each job asks for one, so that two run at a time whatever
+ * An array of 200 cells of one second, twenty in a task one after the other, each with its record; the node has two GPUs and each job asks for one, so that two run at a time whatever
  * the number of cores. Beside it what Slurm itself takes for such an array.
  * @type {import('../model.mjs').Case}
  */

@@ -14,8 +14,9 @@ import { packJobs, readTasks } from './pack.ts';
 import type { Tasks } from './pack.ts';
 
 const run = promisify(execFile);
-/** Jobs that arrive within this time and ask for the same become one array. */
+/** Jobs that arrive no later than this after the one before and ask for the same become one array; the first waits no longer than that. */
 const gatherMs = 100;
+const longestGatherMs = 1000;
 const queryMs = 1000;
 const largestArray = 1000;
 /** A file system between the nodes may show an exit file late. */
@@ -61,10 +62,18 @@ export class Slurm {
         batch = [];
         this.#waiting.set(kind, batch);
         const own = batch;
-        setTimeout(() => {
+        const began = performance.now();
+        let seen = 1;
+        const look = (): void => {
+          if (own.length > seen && own.length < largestArray && performance.now() - began < longestGatherMs) {
+            seen = own.length;
+            setTimeout(look, gatherMs);
+            return;
+          }
           if (this.#waiting.get(kind) === own) this.#waiting.delete(kind);
           void this.#send(own, alone);
-        }, gatherMs);
+        };
+        setTimeout(look, gatherMs);
       }
       batch.push({ job, done: error => (error === null ? resolve() : reject(error)) });
       if (batch.length >= largestArray) this.#waiting.delete(kind);
