@@ -29,8 +29,8 @@ export const stage = defineStage({
       /**
        * How captions and images are fitted into less: what is read (`truncate`, `chars77`, `random`, `block`, `syntax`, `frequency`,
        * `sentences`, `chunks`, `image-random-50` …), which pairs of tokens the text tower's attention allows (`causal`,
-       * `bidirectional`, `window-16`, `bigbird-8-3-1` …), `rotary` positions, and whether training ends with everything read
-       * (`tuned`, `stretched`); several are joined by `+`.
+       * `bidirectional`, `window-16`, `bigbird-8-3-1` …), `rotary` positions, whether training ends with everything read
+       * (`tuned`, `stretched`), and what is asked for beside contrast (`mlm`, `span`, `mim`, as `auxiliary`); several are joined by `+`.
        */
       masking: z.string().default('full'),
       /** A loss beside contrast: words (`mlm`) or runs of words (`span`) are hidden, or patches (`mim`), and asked for. */

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../src/study/nn/backend.ts';
 import { maskingNames, maskingOf } from '../../src/study/nn/masking.ts';
-import { modelConfig } from '../../src/study/nn/model-config.ts';
+import { checked, modelConfig } from '../../src/study/nn/model-config.ts';
 import { train } from '../../src/study/nn/training.ts';
 import { hasNative, openTestBackend } from '../study/nn/backends.ts';
 import { recordingWatch, tinyData, tinySettings } from '../study/nn/rig.ts';
@@ -19,8 +19,9 @@ describe('a model under each way of fitting captions into a budget', () => {
   });
 
   it.each(maskingNames.map(small))('trains: %s', async (name) => {
-    const { reading, attention, rotary, tuned, stretched } = maskingOf(name, 6);
-    const config = modelConfig('d16l2', { input: { resolution: 16, patch: 4, context: 8, vocabulary: 40 }, attention, rotary });
+    const { reading, attention, rotary, tuned, stretched, auxiliary } = maskingOf(name, 6);
+    const plain = modelConfig('d16l2', { input: { resolution: 16, patch: 4, context: 8, vocabulary: 40 }, attention, rotary });
+    const config = auxiliary === null ? plain : checked({ ...plain, auxiliary: { kind: auxiliary, weight: 0.5 } });
     const settings = { ...tinySettings, steps: 120, evaluateEvery: 120, reading, ...(tuned ? { wholeFrom: 101, stretch: stretched } : {}) };
     const { rows } = await train(backend, config, { ...tinyData(), tokens: readableTokens() }, settings, recordingWatch());
     expect(rows.findLast(({ metric }) => metric === 'validation_loss')!.value).toBeLessThan(0.85 * Math.log(32));

@@ -88,6 +88,18 @@ describe('the stage train', () => {
     expect((await loadModel(folder)).training).toMatchObject({ steps: 6, unique_pairs: 32 });
   });
 
+  it('asks for what is hidden beside contrast, as a variant of masking, and keeps nothing of that in the model', async () => {
+    const plain = { size: 'd16l1', pairs: 480, batch: 16, learningRate: 3e-3, evaluateEvery: 30 };
+    const { folder, file } = await run({ ...plain, masking: 'bidirectional+mlm' });
+    const { config, training } = await loadModel(folder);
+    expect(config.auxiliary).toBeUndefined();
+    // The second pass of the text tower and its head count.
+    expect(training.flops).toBeGreaterThan(1.3 * 6 * modelSize(config).macsPerPair * 480);
+    expect(readLines(file).find(({ metric }) => metric === 'validation_loss')!.value).toBeLessThan(0.95 * Math.log(48));
+    await expect((async () => run({ ...plain, masking: 'mlm' }))()).rejects.toThrow(/causal tower has not yet seen/);
+    await expect((async () => run({ ...plain, masking: 'bidirectional+mlm', auxiliary: 'span' }))()).rejects.toThrow(/both ask for something beside contrast/);
+  });
+
   it('starts from given weights, and refuses those of another shape by name', async () => {
     const first = await run({ size: 'd16l1', pairs: 640, batch: 16, learningRate: 3e-3 });
     const loss = (of: { file: string }): number => readLines(of.file).find(({ metric }) => metric === 'loss')!.value;

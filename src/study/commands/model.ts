@@ -72,11 +72,12 @@ function rowsOf(config: ModelConfig, reading: Reading): Row[] {
 /** `pipe model NAME`: parameters by part and which of them are trained, tokens, and what a pair costs. */
 export function describeModel(context: CommandContext, name: string, options: ModelOptions): void {
   const { sharing = 'dual', masking = 'full', tokens: budget = null, adapter, decoder, resolution, patch, context: length, vocabulary } = options;
-  const { reading, attention, rotary } = maskingOf(masking, budget);
+  const { reading, attention, rotary, auxiliary } = maskingOf(masking, budget);
   const said = Object.entries({ resolution, patch, context: length, vocabulary }).filter(([, value]) => value !== undefined);
   const config = checked({
     ...variantConfig(name, sharing, { input: Object.fromEntries(said), attention, rotary }),
     ...(adapter === undefined ? {} : { adapter }),
+    ...(auxiliary === null ? {} : { auxiliary: { kind: auxiliary, weight: 0.5 } }),
     ...(decoder === undefined ? {} : { decoder: decoderOf(decoder) }),
   });
   checkReading(config, reading);

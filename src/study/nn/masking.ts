@@ -3,6 +3,7 @@
  * allows (fewer pairs), and whether training ends with everything read. Parts are joined by `+`: `random+tuned`.
  */
 import type { AttentionPattern } from './attention-pattern.ts';
+import type { Auxiliary } from './auxiliary.ts';
 import { instead, ModelConfigError } from './config-error.ts';
 import type { ImageReading, Reading, TextReading } from './reading.ts';
 
@@ -15,6 +16,8 @@ export interface Masking {
   readonly tuned: boolean;
   /** At that change, positions that were not read so far are stretched out of those that were (Long-CLIP; Zhang et al., 2024). */
   readonly stretched: boolean;
+  /** What is hidden in a second pass and asked for; null for nothing. */
+  readonly auxiliary: Auxiliary['kind'] | null;
 }
 
 /** Word frequency above which the reducer `frequency` begins to drop words, as in CLIPF's range of 1e-6 to 1e-4 for web text. */
@@ -33,12 +36,14 @@ const attentionWays: Readonly<Record<string, (numbers: readonly number[], seed: 
   blocks: ([size = NaN]) => ({ kind: 'block', size }),
 };
 const numbersOf: Readonly<Record<string, number>> = { prefix: 1, window: 1, dilated: 2, longformer: 1, bigbird: 3, strided: 2, blocks: 1 };
+const auxiliaryWays = ['mlm', 'span', 'mim'] as const;
 const imageWays = ['image-random', 'image-block', 'image-grid', 'image-resize'] as const;
 
 /** What may be written, for help and errors. */
 export const maskingNames: readonly string[] = [
   'full', ...textWays, 'causal', 'bidirectional', 'prefix-16', 'window-16', 'dilated-16-2', 'longformer-16', 'bigbird-8-3-1', 'strided-16-8',
   'blocks-16', 'window-16-apart', 'image-random-50', 'image-block-50', 'image-grid', 'image-resize', 'rotary', 'tuned', 'stretched',
+  'bidirectional+mlm', 'bidirectional+span', 'mim',
 ];
 
 /**
@@ -51,6 +56,7 @@ export function maskingOf(text: string, tokens: number | null, seed = 1): Maskin
   let reading: TextReading = { kind: 'whole' };
   let image: ImageReading = { kind: 'whole' };
   let attention: AttentionPattern | undefined;
+  let auxiliary: Masking['auxiliary'] = null;
   const said = new Set<string>();
   const once = (what: string): void => {
     if (said.has(what)) throw wrong(`masking: ${text} says two things about ${what}`, 'keep one of them');
@@ -69,6 +75,9 @@ export function maskingOf(text: string, tokens: number | null, seed = 1): Maskin
     } else if (Object.hasOwn(attentionWays, name) && numbers.length === (numbersOf[name] ?? 0) && (apart === undefined || numbers.length > 0)) {
       once('attention');
       attention = name === 'causal' ? undefined : { ...attentionWays[name]!(numbers, seed), ...(apart === undefined ? {} : { global: false }) };
+    } else if ((auxiliaryWays as readonly string[]).includes(part)) {
+      once('what is asked for beside contrast');
+      auxiliary = part as (typeof auxiliaryWays)[number];
     } else if ((imageWays as readonly string[]).includes(name) && numbers.length <= (name === 'image-random' || name === 'image-block' ? 1 : 0)) {
       once('the image');
       const percent = numbers[0] ?? 50;
@@ -84,7 +93,7 @@ export function maskingOf(text: string, tokens: number | null, seed = 1): Maskin
   }
   if (said.has('tuned') && whole) throw wrong('masking: tuned ends with everything read, but nothing is left out before', 'name what is left out, as random+tuned');
   if (said.has('rotary') && said.has('stretched')) throw wrong('masking: rotary has no table of positions to stretch', 'leave one of them out');
-  return { reading: { text: reading, image }, attention, rotary: said.has('rotary'), tuned: said.has('tuned'), stretched: said.has('stretched') };
+  return { reading: { text: reading, image }, attention, rotary: said.has('rotary'), tuned: said.has('tuned'), stretched: said.has('stretched'), auxiliary };
 }
 
 function textReading(way: (typeof textWays)[number], tokens: number): TextReading {

@@ -51,7 +51,11 @@ export function maskedConfig(params: ModelParams, data: Partial<ModelInput> = {}
   // With the recipe patches need not fill the image.
   const filled = recipe === null || resolution === undefined ? {} : { resolution: Math.floor(resolution / patch) * patch };
   const built = variantConfig(params.size, params.sharing, { ...options, input: { ...options.input, ...filled }, attention, rotary });
-  const asked = params.auxiliary === 'none' ? {} : { auxiliary: { kind: params.auxiliary, weight: params.auxiliaryWeight } };
+  if (params.auxiliary !== 'none' && said.auxiliary !== null) {
+    throw new ModelConfigError(`masking: ${params.masking} and auxiliary: ${params.auxiliary} both ask for something beside contrast`, 'keep one of them');
+  }
+  const kind = params.auxiliary === 'none' ? said.auxiliary : params.auxiliary;
+  const asked = kind === null ? {} : { auxiliary: { kind, weight: params.auxiliaryWeight } };
   const config = checked({ ...built, ...(recipe?.factor === true ? { logitFactor } : {}), ...asked });
   const text: TextReading = recipe?.characters === true ? { kind: 'characters', tokens: config.text.context } : said.reading.text;
   const reading: Reading = {

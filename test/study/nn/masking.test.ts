@@ -20,7 +20,7 @@ describe('ways of fitting captions into a budget, by name', () => {
   it('reads each name', () => {
     expect(maskingOf('random+tuned', 32)).toEqual({
       reading: { text: { kind: 'reduced', reducer: { kind: 'random' }, tokens: 32 }, image: { kind: 'whole' } },
-      attention: undefined, rotary: false, tuned: true, stretched: false,
+      attention: undefined, rotary: false, tuned: true, stretched: false, auxiliary: null,
     });
     expect(maskingOf('bigbird-8-3-1+image-block-75', null, 4)).toMatchObject({
       attention: { kind: 'bigbird', block: 8, windowBlocks: 3, randomBlocks: 1, seed: 4 },
