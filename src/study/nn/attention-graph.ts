@@ -21,9 +21,11 @@ const smallestChunk = 64;
 /** Queries of a chunk: all of them for short contexts; shorter chunks where that bounds memory or skips pairs nobody sees. */
 export function chunkSize({ batch, tokens, heads, causal, mask, chunk }: AttentionShape): number {
   if (chunk !== undefined) return Math.max(1, Math.min(chunk, tokens));
-  const skips = tokens >= 4 * smallestChunk && (causal || mask?.allowed !== undefined);
   const bounded = Math.floor(scoresHeld / (batch * heads * tokens));
-  const size = Math.min(tokens, Math.max(smallestChunk, bounded), skips ? Math.max(smallestChunk, Math.ceil(tokens / 4)) : tokens);
+  // Under a pattern the shortest chunks see the fewest keys; half of the pairs at most can be saved under a causal one.
+  const patterned = mask?.allowed !== undefined && tokens >= 2 * smallestChunk;
+  const skips = patterned ? smallestChunk : causal && tokens >= 4 * smallestChunk ? Math.max(smallestChunk, Math.ceil(tokens / 4)) : tokens;
+  const size = Math.min(tokens, Math.max(smallestChunk, bounded), skips);
   // Chunks of equal size, as far as possible.
   return Math.ceil(tokens / Math.ceil(tokens / size));
 }

@@ -1,3 +1,4 @@
+import { attentionCase } from './attention-case.mjs';
 import { decodeCase } from './decode-case.mjs';
 import { tokenizeCase } from './tokenize-case.mjs';
 import { stepCase } from './step-case.mjs';
@@ -84,6 +85,7 @@ export const trainCases = [
   twoTowers('n5', 1, 1, 1.1),
   longText(248),
   longText(512),
+  ...[248, 512].map(context => attentionCase({ context, batch: 8, rounds: 6, patterns: ['causal', 'window-32', 'blocks-32', 'bigbird-16-3-1'] })),
   stepCase({
     name: 'vit-b32',
     title: 'training step of ViT-B/32 with its text tower, 151 M parameters, batch 16',

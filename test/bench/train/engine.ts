@@ -11,6 +11,8 @@ import type { Backend } from '../../../src/study/nn/backend.ts';
 import { batchBuilder, batchOrder } from '../../../src/study/nn/batches.ts';
 import type { ImageSource, TokenSource } from '../../../src/study/nn/batches.ts';
 import { openBackend } from '../../../src/study/nn/choose-backend.ts';
+import { maskingOf } from '../../../src/study/nn/masking.ts';
+import { attentionPairs } from '../../../src/study/nn/model-size.ts';
 import { modelConfig, patchCount } from '../../../src/study/nn/model-config.ts';
 import type { ModelConfig } from '../../../src/study/nn/model-config.ts';
 import { saveModel, untrained } from '../../../src/study/nn/model-folder.ts';
@@ -32,6 +34,8 @@ interface CaseModel {
   readonly batch: number;
   /** Train the text tower alone, at this context, against fixed image embeddings. */
   readonly context?: number;
+  /** What its attention allows, as `masking` names it; left out: causal. */
+  readonly attention?: string;
 }
 
 type Command =
@@ -65,9 +69,10 @@ function memory(field: 'VmHWM' | 'VmRSS'): number {
 /** From here on VmHWM counts anew. */
 const forgetPeak = (): void => writeFileSync('/proc/self/clear_refs', '5');
 
-function configOf({ size, context }: CaseModel): ModelConfig {
+function configOf({ size, context, attention }: CaseModel): ModelConfig {
   const config = modelConfig(size);
-  return context === undefined ? config : { ...config, text: { ...config.text, context } };
+  const pattern = attention === undefined ? undefined : maskingOf(attention, null).attention;
+  return context === undefined ? config : { ...config, text: { ...config.text, context, ...(pattern === undefined ? {} : { attention: pattern }) } };
 }
 
 /** One batch, drawn by seed: what both programs train on. */
@@ -130,7 +135,7 @@ const answers: { readonly [K in Command['do']]: (command: Command & { do: K }) =
       update = (at) => step({ ids: data.ids, ends: data.ends, image: images }, at, rate);
     }
     const loss = update(++done);
-    return { ms: performance.now() - started, loss };
+    return { ms: performance.now() - started, loss, pairs: attentionPairs(config) };
   },
 
   steps({ count }) {

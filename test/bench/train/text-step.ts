@@ -41,7 +41,7 @@ export function textStep(
     },
     {
       state: new Map(
-        parameters.flatMap(({ name, shape }) => [name, firstMoment(name), secondMoment(name)].map((entry) => [entry, { shape, values: state.get(entry)! }] as const)),
+        parameters.flatMap(({ name, shape }) => [name, firstMoment(name), secondMoment(name)].map((entry) => [entry, { shape, values: state.get(entry) ?? null }] as const)),
       ),
       ...(xla === undefined ? {} : { xla }),
       ...(precision === undefined ? {} : { precision }),
