@@ -23,7 +23,7 @@ export const stage = defineStage({
       shots: z.int().min(1).default(16),
       /** Factor of the prompts' cosines in Tip-Adapter; CLIP's own logit scale. */
       scale: z.number().positive().default(100),
-      /** Passes over the kept images with which `tip-adapter-f` trains them. */
+      /** Passes over the other training images with which `tip-adapter-f` trains those it keeps. */
       epochs: z.int().min(1).default(20),
       learningRate: z.number().positive().default(1e-3),
       seed: z.int().default(1),
@@ -96,15 +96,18 @@ export const stage = defineStage({
       }
       const problem = { width, classes, scale, prompts: prompts() };
       const drawn = drawCache(train, width, classes, shots, seed);
-      const own = { features: Float32Array.from(drawn.keys), labels: drawn.labels };
-      const trained = method === 'tip-adapter' ? null : trainKeys(problem, drawn, own, { ...tipTraining, epochs, learningRate, seed });
+      const plain = searchTip(problem, drawn, validation);
+      // An image that is a key itself has nothing to learn from: the others are trained on, where there are any.
+      const rows = drawn.rest.length > 0 ? drawn.rest : [...train.labels.keys()];
+      const others = { features: Float32Array.from(rows.flatMap((row) => [...train.features.subarray(row * width, (row + 1) * width)])), labels: rows.map((row) => train.labels[row]!) };
+      const trained = method === 'tip-adapter' ? null : trainKeys(problem, plain, others, { ...tipTraining, epochs, learningRate, seed });
       trained?.losses.forEach((loss, epoch) => report.metric('key_loss', loss, epoch));
-      const found = searchTip(problem, trained?.cache ?? drawn, validation);
+      const found = trained === null ? plain : searchTip(problem, trained.cache, validation);
       const chosen = [
         { metric: 'alpha', value: found.alpha },
         { metric: 'beta', value: found.beta },
         { metric: 'validation_accuracy', value: found.validationAccuracy },
-        { metric: 'training_images', value: drawn.labels.length },
+        { metric: 'training_images', value: drawn.labels.length + (trained === null ? 0 : drawn.rest.length) },
         { metric: 'trained_parameters', value: trained === null ? 0 : drawn.keys.length },
       ];
       return { scores: tipLogits(problem, found, test.features), chosen };

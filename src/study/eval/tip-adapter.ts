@@ -27,14 +27,11 @@ export interface TipProblem {
   readonly scale: number;
 }
 
-/** α and β as the original trains with them; it then searches. */
-export const tipStart = { alpha: 1.17, beta: 1 } as const;
+/** Evenly spaced in the logarithm, from 0.1 to 500: small towers give cosines so far apart that 100 times them outvotes a smaller α. */
+export const tipGrid: readonly number[] = Array.from({ length: 20 }, (_, i) => 0.1 * 5000 ** (i / 19));
 
-/** Evenly spaced in the logarithm, from 0.1 to 50: wide enough for scales of all models here. */
-export const tipGrid: readonly number[] = Array.from({ length: 20 }, (_, i) => 0.1 * 500 ** (i / 19));
-
-/** At most `shots` images of each class, drawn by seed, as keys at unit length. */
-export function drawCache({ features, labels }: LabelledFeatures, width: number, classes: number, shots: number, seed: number): Cache {
+/** At most `shots` images of each class, drawn by seed, as keys at unit length, and the rows that are left. */
+export function drawCache({ features, labels }: LabelledFeatures, width: number, classes: number, shots: number, seed: number): Cache & { readonly rest: readonly number[] } {
   const random = randomOf('tip-adapter', seed);
   const order = Array.from(labels, (label, row) => ({ label, row, key: random.next() })).sort((x, y) => x.key - y.key);
   const drawn = Array.from({ length: classes }, (_, of) => order.filter(({ label }) => label === of).slice(0, shots)).flat();
@@ -45,7 +42,9 @@ export function drawCache({ features, labels }: LabelledFeatures, width: number,
     if (!(length > 0)) throw new RangeError(`the features of row ${row} have no direction`);
     for (let i = 0; i < width; i++) keys[index * width + i] = own[i]! / length;
   });
-  return { keys, labels: Int32Array.from(drawn, ({ label }) => label) };
+  const kept = new Set(drawn.map(({ row }) => row));
+  const rest = Array.from(labels, (_, row) => row).filter((row) => !kept.has(row) && labels[row]! >= 0);
+  return { keys, labels: Int32Array.from(drawn, ({ label }) => label), rest };
 }
 
 /** Products of each image with each key, `[images, shots]`; features are of unit length. */
@@ -101,7 +100,7 @@ export function searchTip(problem: TipProblem, cache: Cache, validation: Labelle
         if (top === validation.labels[row]) right++;
       }
       const validationAccuracy = right / validation.labels.length;
-      if (best === null || validationAccuracy > best.validationAccuracy) best = { ...cache, alpha, beta, validationAccuracy };
+      if (best === null || validationAccuracy > best.validationAccuracy) best = { keys: cache.keys, labels: cache.labels, alpha, beta, validationAccuracy };
     }
   }
   if (best === null) throw new RangeError('a search needs at least one value');
@@ -116,7 +115,7 @@ export function keyLoss(
   problem: TipProblem,
   cache: Cache,
   { features, labels }: LabelledFeatures,
-  { alpha, beta }: { readonly alpha: number; readonly beta: number } = tipStart,
+  { alpha, beta }: { readonly alpha: number; readonly beta: number },
 ): { readonly loss: number; readonly gradient: Float64Array } {
   const { width, classes } = problem;
   const shots = cache.labels.length;
@@ -153,10 +152,10 @@ export const tipTraining: KeyTraining = { epochs: 20, batch: 256, learningRate: 
 
 const [beta1, beta2, epsilon, weightDecay] = [0.9, 0.999, 1e-4, 0.01];
 
-/** Tip-Adapter-F: the cache with its keys trained on images, and the mean loss of each epoch before its steps. */
+/** Tip-Adapter-F: the cache with its keys trained on images under its α and β, and the mean loss of each epoch as its steps go. */
 export function trainKeys(
   problem: TipProblem,
-  cache: Cache,
+  cache: Cache & { readonly alpha: number; readonly beta: number },
   { features, labels }: LabelledFeatures,
   { epochs, batch, learningRate, seed }: KeyTraining = tipTraining,
 ): { readonly cache: Cache; readonly losses: readonly number[] } {
@@ -174,7 +173,7 @@ export function trainKeys(
       const rows = order.slice(from, from + batch).map(({ row }) => row);
       const some = new Float32Array(rows.length * width);
       rows.forEach((row, index) => some.set(features.subarray(row * width, (row + 1) * width), index * width));
-      const { loss, gradient } = keyLoss(problem, { keys, labels: cache.labels }, { features: some, labels: rows.map((row) => labels[row]!) });
+      const { loss, gradient } = keyLoss(problem, { keys, labels: cache.labels }, { features: some, labels: rows.map((row) => labels[row]!) }, cache);
       sum += loss * rows.length;
       const rate = (learningRate * (1 + Math.cos((Math.PI * step) / (epochs * perEpoch)))) / 2;
       step++;

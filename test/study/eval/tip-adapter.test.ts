@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { randomOf } from '../../../src/study/data/random.ts';
 import { affinities, drawCache, keyLoss, searchTip, tipGrid, tipLogits, tipTraining, trainKeys } from '../../../src/study/eval/tip-adapter.ts';
+import type { Cache } from '../../../src/study/eval/tip-adapter.ts';
 import { scoreClasses } from '../../../src/study/eval/zero-shot.ts';
 
 const close = (values: readonly number[]): unknown => values.map((value) => expect.closeTo(value, 4));
@@ -39,6 +40,7 @@ describe('Tip-Adapter', () => {
     const own = data('cache', 30, 0.3);
     const drawn = drawCache({ features: own.features.map((value) => 5 * value), labels: own.labels }, 6, 3, 4, 1);
     expect([...drawn.labels]).toEqual([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]);
+    expect(drawn.rest).toHaveLength(18);
     for (let shot = 0; shot < 12; shot++) expect(Math.hypot(...drawn.keys.subarray(shot * 6, (shot + 1) * 6))).toBeCloseTo(1, 6);
     expect(drawCache(own, 6, 3, 4, 2).keys).not.toEqual(drawCache(own, 6, 3, 4, 1).keys);
     // A class with fewer gives what it has.
@@ -70,13 +72,14 @@ describe('Tip-Adapter', () => {
     const equal = { width: 6, classes: 3, prompts: new Float64Array(18).fill(1 / Math.sqrt(6)), scale: 1 };
     const [train, validation, test] = [data('train', 90, 0.45), data('validation', 90, 0.45), data('test', 300, 0.45)];
     const drawn = drawCache(train, 6, 3, 2, 1);
-    const { cache: trained, losses } = trainKeys(equal, drawn, train, { ...tipTraining, epochs: 200, batch: 32, learningRate: 2e-2 });
+    const plain = searchTip(equal, drawn, validation);
+    const { cache: trained, losses } = trainKeys(equal, plain, train, { ...tipTraining, epochs: 200, batch: 32, learningRate: 2e-2 });
     expect(losses).toHaveLength(200);
     expect(losses.at(-1)!).toBeLessThan(losses[0]! - 0.05);
     expect(trained.labels).toEqual(drawn.labels);
-    const score = (own: typeof drawn): number => scoreClasses(tipLogits(equal, searchTip(equal, own, validation), test.features), test.labels, 3).balancedAccuracy;
+    const score = (own: Cache): number => scoreClasses(tipLogits(equal, searchTip(equal, own, validation), test.features), test.labels, 3).balancedAccuracy;
     expect(score(drawn)).toBeGreaterThan(0.5);
     expect(score(trained)).toBeGreaterThan(score(drawn));
-    expect(trainKeys(equal, drawn, train, { ...tipTraining, epochs: 2 }).cache.keys).toEqual(trainKeys(equal, drawn, train, { ...tipTraining, epochs: 2 }).cache.keys);
+    expect(trainKeys(equal, plain, train, { ...tipTraining, epochs: 2 }).cache.keys).toEqual(trainKeys(equal, plain, train, { ...tipTraining, epochs: 2 }).cache.keys);
   });
 });
