@@ -2,6 +2,7 @@ import type { Adapter } from './adapter-config.ts';
 import { guess, ModelConfigError } from './config-error.ts';
 import type { Auxiliary } from './auxiliary.ts';
 import type { Decoder } from './decoder-config.ts';
+import { aliases, presetNames, presets, resnets, type Row } from './model-presets.ts';
 import type { ResNetShape } from './resnet.ts';
 import { attentionMask, AttentionPatternError, type AttentionPattern, pooledAtStart, reachesAll } from './attention-pattern.ts';
 
@@ -64,43 +65,6 @@ export interface ModelInput {
 
 /** What a size such as `d64l3` gets where nobody says more; the input of preset n2. */
 export const defaultInput: ModelInput = { resolution: 64, patch: 8, context: 64, vocabulary: 4096 };
-
-type Row = readonly [imageWidth: number, textWidth: number, layers: number, headWidth: number, input: ModelInput];
-const row = (
-  widths: readonly [number, number],
-  layers: number,
-  headWidth: number,
-  [patch, resolution, context, vocabulary]: readonly [number, number, number, number],
-): Row => [widths[0], widths[1], layers, headWidth, { resolution, patch, context, vocabulary }];
-
-/** Presets: sizes together with what goes in, from mu-sized towers to CLIP's own ViT-B/32. */
-const presets: Readonly<Record<string, Row>> = {
-  n0: row([32, 32], 2, 32, [16, 64, 32, 2048]),
-  n1: row([48, 48], 2, 32, [16, 64, 32, 2048]),
-  n2: row([64, 64], 3, 32, [8, 64, 64, 4096]),
-  n3: row([96, 96], 4, 32, [8, 64, 64, 4096]),
-  n4: row([128, 128], 4, 32, [8, 64, 77, 8192]),
-  n5: row([192, 192], 6, 32, [8, 96, 77, 8192]),
-  n6: row([256, 256], 6, 32, [8, 96, 77, 8192]),
-  'Ti/16': row([192, 192], 12, 64, [16, 224, 77, 49408]),
-  n8: row([320, 320], 8, 64, [16, 224, 77, 16384]),
-  'S/32': row([384, 384], 12, 64, [32, 224, 77, 49408]),
-  'S/16': row([384, 384], 12, 64, [16, 224, 77, 49408]),
-  'M/32': row([512, 512], 12, 64, [32, 224, 77, 49408]),
-  'M/16': row([512, 512], 12, 64, [16, 224, 77, 49408]),
-  'B/32': row([768, 512], 12, 64, [32, 224, 77, 49408]),
-  'B/16': row([768, 512], 12, 64, [16, 224, 77, 49408]),
-};
-
-const aliases: Readonly<Record<string, string>> = { n7: 'Ti/16' };
-
-/** CLIP's ResNets: the image tower, and the text tower's width and input; text towers have 12 layers. */
-const resnets: Readonly<Record<string, { readonly shape: ResNetShape; readonly text: number; readonly embedding: number; readonly input: ModelInput }>> = {
-  RN50: { shape: { width: 64, blocks: [3, 4, 6, 3] }, text: 512, embedding: 1024, input: { resolution: 224, patch: 32, context: 77, vocabulary: 49408 } },
-  RN50x4: { shape: { width: 80, blocks: [4, 6, 10, 6] }, text: 640, embedding: 640, input: { resolution: 288, patch: 32, context: 77, vocabulary: 49408 } },
-};
-
-export const presetNames: readonly string[] = [...Object.keys(presets), ...Object.keys(resnets)];
 
 /** The most heads of at least `headWidth` that divide `width`; one head if the width is smaller than that. */
 function headsOf(width: number, headWidth: number): number {
