@@ -4,7 +4,7 @@ import { consumed, failed, produced } from './batch-ring.ts';
 import type { BatchJob, SlotArrays } from './batch-ring.ts';
 import { stepBatches } from './step-batches.ts';
 import type { BatchPlan } from './step-batches.ts';
-import type { Batch } from './train-step.ts';
+import type { Batch } from './batch.ts';
 
 /** Where batches come from, in the order in which steps ask for them. */
 export interface BatchFeed {

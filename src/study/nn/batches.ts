@@ -9,7 +9,7 @@ import { hidePatches, hideWords } from './auxiliary.ts';
 import { augmentImages, centreOf } from './augment.ts';
 import type { Augment } from './augment.ts';
 import type { ModelConfig } from './model-config.ts';
-import type { Batch } from './train-step.ts';
+import type { Batch } from './batch.ts';
 
 /** Images by row, as raw bytes `[count, resolution, resolution, 3]`. */
 export interface ImageSource {

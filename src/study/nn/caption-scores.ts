@@ -14,8 +14,8 @@ import { parametersOf } from './parameters.ts';
 import type { Weights } from './parameters.ts';
 import { type Reading, textShape, wholeReading } from './reading.ts';
 import { Tape } from './tape.ts';
-import { batchFeeds, imageFeeds, textFeeds } from './train-step.ts';
-import type { Batch } from './train-step.ts';
+import { batchFeeds, imageFeeds, textFeeds } from './batch.ts';
+import type { Batch } from './batch.ts';
 
 export interface CaptionScorer {
   /** log p(caption | image) of each pair of a batch, summed over its tokens, end included. */

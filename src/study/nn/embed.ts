@@ -6,8 +6,8 @@ import type { ModelConfig } from './model-config.ts';
 import type { Weights } from './parameters.ts';
 import { wholeReading } from './reading.ts';
 import type { Reading } from './reading.ts';
-import { embedStep } from './train-step.ts';
-import type { BatchEmbeddings } from './train-step.ts';
+import { embedStep } from './embed-step.ts';
+import type { BatchEmbeddings } from './embed-step.ts';
 
 /** Embeddings at unit length, row by row: `[count, width]` each. */
 export interface Embeddings {

@@ -4,7 +4,7 @@ import { batchBuilder, batchOrder } from './batches.ts';
 import type { ImageSource, TokenSource } from './batches.ts';
 import type { ModelConfig } from './model-config.ts';
 import type { Reading } from './reading.ts';
-import type { Batch } from './train-step.ts';
+import type { Batch } from './batch.ts';
 
 /** All that decides which batch a step trains on, beside the images and tokens: plain data. */
 export interface BatchPlan {

@@ -1,8 +1,7 @@
+import { batchFeeds, imageFeeds, textFeeds } from './batch.ts';
+import type { Batch, Feeds } from './batch.ts';
 import { embedImages, embedTexts } from './clip.ts';
-import type { ImageFeeds, TextFeeds } from './clip.ts';
 import type { FeedShape, Precision, ProgramFunction, StateEntry, StepFunction } from './compiled-step.ts';
-import { compileForward } from './compiled-forward.ts';
-import type { ForwardFunction } from './compiled-forward.ts';
 import { contrastiveInBlocks } from './contrastive-blocks.ts';
 import type { Backend } from './backend.ts';
 import { auxiliaryLoss } from './auxiliary.ts';
@@ -10,13 +9,15 @@ import { scaled, shifted } from './adapter-layers.ts';
 import { decode } from './decoder.ts';
 import { tokenLosses, weightedTotal } from './decoder-layers.ts';
 import type { Kernels, StepState, Tensor } from './kernels.ts';
+import { embeddingsOf, forward } from './embed-step.ts';
+import type { BatchEmbeddings } from './embed-step.ts';
 import { add, contrastiveLoss } from './layers.ts';
 import type { ModelConfig } from './model-config.ts';
 import { applyGradients, firstMoment, secondMoment } from './optimiser.ts';
 import type { OptimiserSettings } from './optimiser.ts';
-import type { Parameter, Weights } from './parameters.ts';
+import type { Parameter } from './parameters.ts';
 import { parametersOf } from './parameters.ts';
-import { partsOfBatch, patchesRead, rowPatch, textShape, wholeReading } from './reading.ts';
+import { wholeReading } from './reading.ts';
 import type { Reading } from './reading.ts';
 import type { BatchStatistics } from './resnet-layers.ts';
 import { Tape } from './tape.ts';
@@ -31,50 +32,6 @@ function stateEntries(parameters: readonly Parameter[], state: ReadonlyMap<strin
   return new Map(
     parameters.flatMap((parameter) => stateNames(parameter).map((entry) => [entry, { shape: parameter.shape, values: state.get(entry) ?? null }] as const)),
   );
-}
-
-/** One batch as the towers take it; the last three are there where the model and its reading need them. */
-export interface Batch {
-  /** `[batch * patches read, 3 * patch²]`, normalised. */
-  readonly patches: Float32Array;
-  /** `[sequences * tokens]` */
-  readonly ids: Int32Array;
-  /** `[sequences]`, the rows in `ids` that are read: of the end tokens, or under patterns that see both ways of the start tokens. */
-  readonly ends: Int32Array;
-  /** `[batch * patches read]`: places of the patches, from 1. */
-  readonly places?: Int32Array;
-  /** `[sequences * tokens]`: 0 for tokens, -1e9 for padding. */
-  readonly padding?: Float32Array;
-  /** `[sequences]`: each sequence's share in its caption's embedding. */
-  readonly shares?: Float32Array;
-  /** `[sequences * tokens]`: the token after each, and 1 where there is one. */
-  readonly targets?: Int32Array;
-  readonly counted?: Float32Array;
-  /** `[sequences * tokens]`: ids with some hidden; then targets are what was there, and counted says where. */
-  readonly masked?: Int32Array;
-  /** `[batch * patches]`: 1 where a patch is hidden. */
-  readonly hidden?: Float32Array;
-  /** `[batch * experts]`: one where the pair has the expert's modality. */
-  readonly route?: Float32Array;
-}
-
-export function batchFeeds(config: ModelConfig, batch: number, reading: Reading = wholeReading): Record<string, FeedShape> {
-  const patches = patchesRead(config, reading.image);
-  const { tokens, sequences } = textShape(config, reading.text);
-  const parts = partsOfBatch(config, reading);
-  const rows = batch * sequences;
-  return {
-    patches: { shape: [batch * patches, 3 * rowPatch(config) ** 2], dtype: 'float32' },
-    ids: { shape: [rows * tokens], dtype: 'int32' },
-    ends: { shape: [rows], dtype: 'int32' },
-    ...(parts.places ? { places: { shape: [batch * patches], dtype: 'int32' } } : {}),
-    ...(parts.padding ? { padding: { shape: [rows, tokens], dtype: 'float32' } } : {}),
-    ...(parts.shares ? { shares: { shape: [rows, 1], dtype: 'float32' } } : {}),
-    ...(parts.targets ? { targets: { shape: [rows * tokens], dtype: 'int32' }, counted: { shape: [rows * tokens, 1], dtype: 'float32' } } : {}),
-    ...(parts.words ? { masked: { shape: [rows * tokens], dtype: 'int32' } } : {}),
-    ...(parts.hidden ? { hidden: { shape: [batch * patches, 1], dtype: 'float32' } } : {}),
-    ...(parts.route > 0 ? { route: { shape: [batch, parts.route], dtype: 'float32' } } : {}),
-  };
 }
 
 export interface TrainStepOptions {
@@ -119,22 +76,6 @@ export interface TrainStep {
   restore(state: ReadonlyMap<string, Float32Array>): void;
   dispose(): void;
 }
-
-/** Embeddings `[batch, embedding]` at unit length of images and of captions. */
-export interface BatchEmbeddings {
-  readonly image: Float32Array;
-  readonly text: Float32Array;
-}
-
-type Feeds = Readonly<Record<string, Tensor>>;
-export const imageFeeds = (feeds: Feeds): ImageFeeds => ({ patches: feeds['patches']!, places: feeds['places'], route: feeds['route'] });
-export const textFeeds = (feeds: Feeds): TextFeeds => ({
-  ids: feeds['ids']!,
-  ends: feeds['ends']!,
-  padding: feeds['padding'],
-  shares: feeds['shares'],
-  route: feeds['route'],
-});
 
 const scalar: FeedShape = { shape: [], dtype: 'float32' };
 const rates = { learning_rate: scalar, beta1_power: scalar, beta2_power: scalar };
@@ -331,40 +272,5 @@ export function trainStep(
       program.push(new Map([...values, ...[...moments, ...sums].flatMap((name) => (values.has(name) ? [] : [[name, null] as const]))]));
     },
     dispose: () => program.dispose(),
-  };
-}
-
-/** The forward pass alone; of the images alone where no texts are fed. */
-const forward = (config: ModelConfig, batch: number, reading: Reading): ForwardFunction => (kernels, feeds, weight) => {
-  const tape = new Tape(kernels);
-  const outputs: Record<string, Tensor> = { image: embedImages(tape, weight, config, imageFeeds(feeds), batch, { reading }) };
-  if (feeds['ids'] !== undefined) outputs['text'] = embedTexts(tape, weight, config, textFeeds(feeds), batch, { reading });
-  return outputs;
-};
-
-const embeddingsOf = (outputs: Readonly<Record<string, Float32Array>>): BatchEmbeddings => ({ image: outputs['image']!, text: outputs['text']! });
-
-export interface EmbedStep {
-  embed(batch: Batch): BatchEmbeddings;
-  /** `[batch, width]` */
-  embedImages(batch: Batch): Float32Array;
-  dispose(): void;
-}
-
-const imageFeedNames: ReadonlySet<string> = new Set(['patches', 'places', 'route']);
-
-/** The forward pass alone, for evaluation. */
-export function embedStep(backend: Backend, config: ModelConfig, batch: number, weights: Weights, reading: Reading = wholeReading): EmbedStep {
-  const parameters = parametersOf(config).filter(({ name }) => name !== 'logit_scale');
-  const state = new Map(parameters.map(({ name, shape }) => [name, { shape, values: weights.get(name)! }]));
-  const compiled = compileForward(backend, forward(config, batch, reading), state);
-  const all = Object.entries(batchFeeds(config, batch, reading));
-  const ofImages = all.filter(([name]) => imageFeedNames.has(name));
-  const call = (data: Batch, feeds: typeof all): Record<string, Float32Array> =>
-    compiled.call(Object.fromEntries(feeds.map(([name, { shape }]) => [name, { shape, values: data[name as keyof Batch]! }])));
-  return {
-    embed: (data) => embeddingsOf(call(data, all)),
-    embedImages: (data) => call(data, ofImages)['image']!,
-    dispose: () => compiled.dispose(),
   };
 }
