@@ -49,11 +49,17 @@ export async function mergeStart({ split, dist, common, commands, apart }) {
     }],
   });
   const chunks = join(dist, 'chunks');
-  const made = again.outputFiles.map(({ path, text }) => ({ path, contents: withRequire(text.replaceAll(marked, dirname(path) === chunks ? './' : './chunks/')) }));
+  const made = again.outputFiles.map(({ path, text }) => ({ path, contents: text.replaceAll(marked, dirname(path) === chunks ? './' : './chunks/') }));
   const core = made.find(({ path }) => basename(path) === 'core.js');
-  core.path = join(chunks, `core-${createHash('sha256').update(core.contents).digest('hex').slice(0, 8)}.js`);
+  const tag = createHash('sha256').update(core.contents).digest('hex').slice(0, 8);
+  core.path = join(chunks, `core-${tag}.js`);
   const passedOn = merged.map((path, i) => ({ path: absolute(path), contents: passOn(`./${basename(core.path)}`, outputs[path].exports, i) }));
-  return [...made, ...passedOn, ...split.outputFiles.filter(({ path }) => !isMerged.has(path)).map(({ path, text }) => ({ path, contents: withRequire(text) }))];
+  const others = split.outputFiles.filter(({ path }) => !isMerged.has(path)).map(({ path, text }) => ({ path, contents: text }));
+  const apartPaths = new Set([...untouched].map(absolute));
+  // What passes on to another core has another name, and so has what imports it: a run that began before this build goes on with its own.
+  const names = new Set([...passedOn, ...others].filter(({ path }) => dirname(path) === chunks && !apartPaths.has(path)).map(({ path }) => basename(path)));
+  const tagged = text => text.replace(/[\w.-]+-[A-Z0-9]{8}\.js/g, name => (names.has(name) ? `${name.slice(0, -3)}-${tag}.js` : name));
+  return [...made, ...passedOn, ...others].map(({ path, contents }) => ({ path: join(dirname(path), tagged(basename(path))), contents: withRequire(tagged(contents)) }));
 }
 
 /** Packages in CommonJS that have become part of a chunk ask for Node's own modules through a function that wants a `require` to be there. */
