@@ -1,6 +1,6 @@
 /** Bars by category, several series side by side. */
 import { makeScale } from './scale.ts';
-import { type Axis, baseline, coordinate, document, element, label, palette, plotBox, tickWidth, yAxis } from './svg.ts';
+import { type Axis, type Box, baseline, coordinate, document, element, label, palette, plotBox, textWidth, tickWidth, yAxis } from './svg.ts';
 
 export interface BarSeries {
   readonly name: string;
@@ -25,6 +25,10 @@ export interface BarChart {
   readonly height?: number;
 }
 
+/** Of a category's name: pixels, and radians where names are tilted. */
+const nameSize = 11.5;
+const tilt = Math.PI / 6; // 30°
+
 /** A chart as SVG text; equal input gives equal bytes. */
 export function barChart(chart: BarChart): string {
   const { width = 760, height = 420, reference } = chart;
@@ -41,7 +45,11 @@ export function barChart(chart: BarChart): string {
     ...(reference === undefined ? [] : [{ name: reference.name, key: referenceLine(0, 26, 0) }]),
   ];
   const frame = { title: chart.title, subtitle: chart.subtitle, width, height, xLabel: chart.x, yLabel: chart.y.label, legend };
-  const box = plotBox(frame, tickWidth(y));
+  const widest = Math.max(0, ...chart.categories.map(name => textWidth(name, nameSize)));
+  const wide = plotBox(frame, tickWidth(y));
+  // Names that do not fit side by side are tilted, and have room below the bars.
+  const tilted = widest + 6 > wide.width / Math.max(1, chart.categories.length);
+  const box = tilted ? roomForTilted(wide, widest, textWidth(chart.categories[0] ?? '', nameSize)) : wide;
   const slot = box.width / Math.max(1, chart.categories.length);
   const bar = (slot * 0.76) / Math.max(1, chart.series.length);
   const down = (value: number): number => (1 - y.place(value)) * box.height;
@@ -63,16 +71,19 @@ export function barChart(chart: BarChart): string {
   );
   const line =
     reference === undefined || !Number.isFinite(reference.value) ? '' : referenceLine(0, box.width, down(reference.value));
-  const names = chart.categories.map((name, i) =>
-    label(name, {
-      x: box.left + slot * (i + 0.5),
-      y: box.top + box.height + 17,
-      'font-size': 11.5,
-      'text-anchor': 'middle',
-      opacity: 0.85,
-    }),
-  );
+  const names = chart.categories.map((name, i) => {
+    const x = box.left + slot * (i + 0.5);
+    const y = box.top + box.height + (tilted ? 13 : 17);
+    const place = tilted ? { x: x + 3, 'text-anchor': 'end', transform: `rotate(-30 ${coordinate(x + 3)} ${coordinate(y)})` } : { x, 'text-anchor': 'middle' };
+    return label(name, { y, 'font-size': nameSize, opacity: 0.85, ...place });
+  });
   return document(frame, box, bars.join('') + line, yAxis(y, box) + baseline(box) + names.join(''));
+}
+
+/** The box with room below for the widest name, and to the left for the first one, which ends under the first bar. */
+function roomForTilted(box: Box, widest: number, first: number): Box {
+  const more = Math.max(0, first * Math.cos(tilt) - box.left);
+  return { ...box, left: box.left + more, width: box.width - more, height: Math.max(60, box.height - widest * Math.sin(tilt)) };
 }
 
 function colourAt(i: number): string {

@@ -111,6 +111,19 @@ describe('charts', () => {
     }
   });
 
+  it('tilt names of bars that do not fit side by side, and keep them in the picture', () => {
+    const categories = ['truncate+tuned+stretched', 'bigbird-8-3-1', 'image-resize', 'longformer-16', 'sentences', 'image-random-50', 'full', 'chunks'];
+    const of = (names: readonly string[]): string => barChart({ categories: names, y: { label: 'recall' }, series: [{ name: 'model', values: names.map(() => 0.5) }], width: 500 });
+    expect(of(['full', 'chunks'])).not.toContain('rotate(-30');
+    const tilted = [...of(categories).matchAll(/<text y="([\d.]+)"[^>]*transform="rotate\(-30 ([\d.]+) [\d.]+\)">([^<]+)</g)];
+    expect(tilted.map(([, , , name]) => name)).toEqual(categories);
+    for (const [, y, x, name = ''] of tilted) {
+      const length = name.length * 11.5 * 0.58;
+      expect(Number(y) + length / 2).toBeLessThan(420);
+      expect(Number(x) - length * Math.cos(Math.PI / 6)).toBeGreaterThan(-2);
+    }
+  });
+
   it('stand nothing to draw', () => {
     for (const series of [[], [{ name: 'none', points: [] }], [{ name: 'one', points: [{ x: 5, y: 5 }] }]]) {
       expect(lineChart({ ...chart, series })).not.toMatch(/NaN|Infinity/);
