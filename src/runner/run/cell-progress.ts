@@ -1,11 +1,11 @@
 /** How each cell of a run stands: what it waits for, its result, and what its result sets free. */
 import type { Cell } from '../pipeline/model.ts';
+import { makeVisible } from './after-commit.ts';
 import { readiness } from './cell-result.ts';
 import type { CellResult } from './cell-result.ts';
 import { decisionFile, readSurvivors } from './decision.ts';
 import type { Dependencies } from './dependencies.ts';
 import { Reopenings } from './reopenings.ts';
-import { makeVisible } from './run-attempt.ts';
 import type { RunContext } from './run-context.ts';
 import type { RunReport } from './run-report.ts';
 import { TempOutputs } from './temp-outputs.ts';
