@@ -95,6 +95,10 @@ class ValueReader {
   }
 
   #scalar(value: unknown, node: Node & { source?: string }, pointer: string): Json {
+    if (typeof value === 'string' && value.includes('\0')) {
+      this.#note('bad-value', 'a text cannot hold the character NUL: no path and no command can', node, 'take it out; an editor may show it as ^@ or not at all');
+      return value.replaceAll('\0', '');
+    }
     if (value === null || typeof value === 'boolean' || typeof value === 'string') return value;
     if (typeof value === 'number') {
       if (!Number.isFinite(value)) {

@@ -115,7 +115,8 @@ async function readAction(stage: StageState, yaml: StageYaml, infos: ModuleInfos
   const info = await infos.info(file, stage);
   if (!info) return;
   stage.module = { uses, file, info };
-  stage.inputKinds = info.inputs;
+  // Looked up by names that a user writes, of which one may be `constructor`.
+  stage.inputKinds = Object.assign(Object.create(null), info.inputs);
   const temp = tempNames(stage, yaml, Object.keys(info.outputs), problems);
   const outputs: Record<string, OutputDeclaration> = {};
   for (const [name, kind] of Object.entries(info.outputs)) outputs[name] = { kind, path: name, temp: temp.has(name) };

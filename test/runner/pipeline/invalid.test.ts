@@ -40,6 +40,7 @@ const cases: readonly Invalid[] = [
   },
   { name: 'not a number', text: `${head}params:\n  rate: «.nan»\n`, code: 'not-finite', message: /NaN/, hint: /text/ },
   { name: 'a whole number that cannot be held', text: `${head}params:\n  id: «9007199254740993»\n`, code: 'number-precision', message: /exactly/, hint: /quote/ },
+  { name: 'a character NUL, which no path can hold', text: `${producer}    publish: { list: «"\\0results/list.txt"» }\n`, code: 'bad-value', message: /cannot hold the character NUL/, hint: /take it out/ },
   // shape
   { name: 'a list for a file', text: '«-» a\n', code: 'wrong-type', message: /is a map/, hint: /pipeline: NAME/ },
   { name: 'a part run on its own', text: '«s»tages: {}\n', code: 'missing-key', message: /is a part/, hint: /pipeline: NAME/ },
@@ -55,6 +56,7 @@ const cases: readonly Invalid[] = [
   { name: 'a halving without rungs', text: `${head}stages:\n  a:\n    uses: train\n    in: { images: ./x }\n    matrix: { axes: { seed: [1, 2] }, «halving»: { metric: loss, mode: min, param: steps, keep: 1 } }\n`, code: 'missing-key', message: /needs `rungs`/, hint: null },
   // names
   { name: 'an unknown typed stage', text: `${head}stages:\n  a:\n    uses: «phantm»\n`, code: 'unknown-module', message: /`phantm`/, hint: /did you mean `phantom`/ },
+  { name: 'an input that no typed stage takes and every object has', text: `${producer}  b:\n    uses: train\n    in: { images: images.list, «constructor»: images.list }\n`, code: 'unknown-input', message: /takes no input `constructor`/, hint: /inputs are/ },
   { name: 'an unknown stage', text: `${producer}  b:\n    run: cat \${in.x}\n    in: { x: «imgaes».list }\n`, code: 'unknown-stage', message: /`imgaes`/, hint: /did you mean `images`/ },
   { name: 'a file without its ./', text: `${head}stages:\n  b:\n    run: cat \${in.x}\n    in: { x: «data».csv }\n`, code: 'unknown-stage', message: /`data`/, hint: /write \.\/data\.csv/ },
   { name: 'an unknown output', text: `${producer}  b:\n    run: cat \${in.x}\n    in: { x: images.«lists» }\n`, code: 'unknown-output', message: /`lists`/, hint: /did you mean `list`/ },
