@@ -1,5 +1,5 @@
 /** `pipe run data.yaml` in a fresh project, offline, and the lab profile on the loopback mirror. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { makeProject } from '../rig/pipe.ts';
@@ -36,7 +36,7 @@ it('the demo draws, exports, reads back, finds what leaks, filters, audits, and 
 
 it('the pipelines of the study train on what a filter leaves, with the same splits', () => {
   const folder = fileURLToPath(new URL('../../pipelines/', import.meta.url));
-  const project = makeProject(Object.fromEntries(['scaling.yaml', 'parts/pairs.yaml', 'parts/figures.yaml'].map(name => [`pipelines/${name}`, readFileSync(`${folder}${name}`, 'utf8')])));
+  const project = makeProject(Object.fromEntries(['scaling.yaml', ...readdirSync(`${folder}parts`).map(name => `parts/${name}`)].map(name => [`pipelines/${name}`, readFileSync(`${folder}${name}`, 'utf8')])));
   try {
     const counts = (set: string): Record<string, string | number | null> => {
       const sets = ['--set', 'phantom.count=150', '--set', `filter.set=${set}`];
