@@ -88,7 +88,7 @@ describe('faults', () => {
     server.fault = method => (method === 'GET' ? fault : null);
     const before = performance.now();
     const run = await sharing.run(second);
-    expect(run).toMatchObject({ ran: 2, failed: 0, exitCode: 0 });
+    expect(run).toMatchObject({ failures: [], ran: 2, exitCode: 0 });
     expect(run.warnings.length).toBeGreaterThan(0);
     if (fault !== 'corrupt' && fault !== 'truncate') expect(run.warnings).toHaveLength(1);
     expect(performance.now() - before).toBeLessThan(15_000);
@@ -100,7 +100,7 @@ describe('faults', () => {
     expect((await sharing.call(second, ['status', '--json'])).stdout).toContain('"remote":true');
     server.fault = (method, name) => (method === 'GET' && name.startsWith('cas/') ? fault : null);
     const run = await sharing.run(second);
-    expect(run).toMatchObject({ ran: 2, failed: 0, exitCode: 0 });
+    expect(run).toMatchObject({ failures: [], ran: 2, exitCode: 0 });
     expect(run.warnings.join('\n')).toContain('made again');
     expect((await sharing.call(second, ['cache', 'verify'])).code).toBe(0);
     expect(readdirSync(second.path('cache/artefacts')).filter(name => name.startsWith('.incoming'))).toEqual([]);
@@ -134,7 +134,7 @@ describe('faults', () => {
     const second = sharing.project(settings('write: true\n'), text => text.replace('/dev/urandom', '/dev/zero'));
     await sharing.key(first);
     const runs = await Promise.all([sharing.run(first), sharing.run(second)]);
-    for (const run of runs) expect(run).toMatchObject({ failed: 0, exitCode: 0, warnings: [] });
+    for (const run of runs) expect(run).toMatchObject({ failures: [], exitCode: 0, warnings: [] });
     expect(JSON.parse((await sharing.call(first, ['cache', 'verify', '--remote', '--json'])).stdout)).toMatchObject({ records: 4, bad: [] });
   });
 });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeProject } from './pipe.ts';
 import type { Finished, TestProject } from './pipe.ts';
+import type { RunEvent } from '../../src/runner/run/event.ts';
 
 /** Two cells; each adds a line to a file outside whenever it really runs. */
 const pipeline = `pipeline: p
@@ -41,6 +42,8 @@ export interface Ending {
   readonly failed: number;
   readonly exitCode: number;
   readonly warnings: readonly string[];
+  /** Of each failed cell: its cause, message and end of log. */
+  readonly failures: readonly string[];
 }
 
 export class Sharing {
@@ -72,10 +75,14 @@ export class Sharing {
 
   async run(project: TestProject, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<Ending> {
     const { stdout, stderr } = await this.call(project, ['run', '--json', ...args], env);
-    const events = stdout.trim().split('\n').map(line => JSON.parse(line) as { event: string; level?: string; text?: string });
+    const events = stdout.trim().split('\n').map(line => JSON.parse(line) as RunEvent);
     const last = events.at(-1);
     if (last?.event !== 'run.finished') throw new Error(`the run did not finish: ${stdout}${stderr}`);
-    return { ...(last as unknown as Omit<Ending, 'warnings'>), warnings: events.flatMap(({ event, level, text }) => (event === 'notice' && level === 'warning' ? [text ?? ''] : [])) };
+    return {
+      ...last,
+      warnings: events.flatMap(event => (event.event === 'notice' && event.level === 'warning' ? [event.text] : [])),
+      failures: events.flatMap(event => (event.event === 'cell.finished' && event.status === 'failed' ? [[event.cell, event.cause, event.message, ...(event.tail ?? [])].join(': ')] : [])),
+    };
   }
 
   /** A key of its own for a home folder; gives the public half. */

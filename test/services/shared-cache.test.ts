@@ -125,7 +125,7 @@ for (const kind of kinds) {
             else truncateSync(file, bytes.length >> 1);
           }
           const run = await sharing.run(second);
-          expect(run).toMatchObject({ ran: 2, failed: 0, exitCode: 0 });
+          expect(run).toMatchObject({ failures: [], ran: 2, exitCode: 0 });
           expect(run.warnings.join()).toContain('made again');
           expect((await sharing.call(second, ['cache', 'verify'])).code).toBe(0);
         });
@@ -155,7 +155,7 @@ for (const kind of kinds) {
           const [first, second] = [sharing.project(settings('write: true\n'), change), sharing.project(settings('write: true\n'), change)];
           await sharing.key(first);
           const runs = await Promise.all([sharing.run(first), sharing.run(second)]);
-          for (const run of runs) expect(run).toMatchObject({ failed: 0, exitCode: 0, warnings: [] });
+          for (const run of runs) expect(run).toMatchObject({ failures: [], exitCode: 0, warnings: [] });
           expect(JSON.parse((await sharing.call(first, ['cache', 'verify', '--remote', '--json'])).stdout)).toMatchObject({ records: 4, bad: [] });
           expect(await sharing.run(sharing.project(settings(), change))).toMatchObject({ ran: 0, fresh: 2, warnings: [] });
         });
