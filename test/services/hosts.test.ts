@@ -181,7 +181,7 @@ describeWith(['slurm'], 'pipe hosts and a cluster', () => {
       expect(report, good.stdout).toMatchObject({ name: 'lab', kind: 'slurm', ok: true });
       expect(report.findings.find(({ what }) => what === 'slurm')?.says).toMatch(/^slurm\S* \d.*: main 1 idle with gpu/);
       project.write('pipe.hosts.yaml', `hosts:\n  lab: { slurm: { partition: man }, folder: ${site.folder} }\n`);
-      expect(project.pipe(['hosts'], site.env)).toMatchObject({ code: 3, stdout: expect.stringMatching(/✗ slurm .*no partition man: there are main\n.*in pipe\.hosts\.yaml: slurm: \{ partition: main \}/) as string });
+      expect(project.pipe(['hosts'], site.env)).toMatchObject({ code: 3, stdout: expect.stringMatching(/✗ slurm .*no partition man: there are main, urgent\n.*in pipe\.hosts\.yaml: slurm: \{ partition: main \}/) as string });
     } finally {
       project.remove();
       await site.stop();
