@@ -43,13 +43,9 @@ describeWith(['slurm'], 'faults of a Slurm cluster', () => {
     await until(() => processesOf(site.folder).length === 0).catch(() => expect(processesOf(site.folder)).toEqual([])).finally(() => site.stop());
   });
 
-  afterEach(async () => {
-    // What a test that failed has left.
-    for (const id of jobs('PENDING,RUNNING')) site.command('scancel', id);
-    await until(() => jobs('PENDING,RUNNING,COMPLETING').length === 0);
-  });
+  afterEach(() => site.endJobs());
 
-  const jobs = (state: string): string[] => site.command('squeue', '-h', '-r', '-t', state, '-o', '%i').split('\n').filter(line => line !== '');
+  const jobs = (states: string): string[] => site.jobs(states);
   const start = (cells: Cells, more: Readonly<Record<string, string>> = {}): ReturnType<TestProject['start']> => cells.project.start(['run', '--json'], { ...site.env, ...more });
   /** Two minutes are what Slurm lets a requeued job wait. */
   const startNow = async (id: string): Promise<void> => {

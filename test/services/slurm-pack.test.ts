@@ -17,12 +17,9 @@ describeWith(['slurm'], 'several cells in one task of Slurm', () => {
   afterAll(async () => {
     await until(() => processesOf(site.folder).length === 0).catch(() => expect(processesOf(site.folder)).toEqual([])).finally(() => site.stop());
   });
-  afterEach(async () => {
-    for (const id of jobs('PENDING,RUNNING')) site.command('scancel', id);
-    await until(() => jobs('PENDING,RUNNING,COMPLETING').length === 0);
-  });
+  afterEach(() => site.endJobs());
 
-  const jobs = (state: string): string[] => site.command('squeue', '-h', '-r', '-t', state, '-o', '%i').split('\n').filter(line => line !== '');
+  const jobs = (states: string): string[] => site.jobs(states);
   const start = (cells: Cells): ReturnType<TestProject['start']> => cells.project.start(['run', '--json'], site.env);
   const over = async (run: ReturnType<TestProject['start']>, code: number): Promise<string> => {
     const finished = await run.finished;
