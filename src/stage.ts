@@ -70,18 +70,16 @@ export interface StageContext<P, I extends Record<string, InputKind>, O extends 
   readonly projectRoot: string;
 }
 
-/** What is wrong with a file that was given as an input, found before anything has run. */
-export interface InputProblem {
-  /** The input's name. */
-  readonly input: string;
-  readonly message: string;
-  readonly hint?: string;
-}
+/** What is wrong with an input, or with a param beside the inputs there are, found before anything has run. */
+export type InputProblem = ({ readonly input: string } | { readonly param: string }) & { readonly message: string; readonly hint?: string };
 
-/** A cell's params, and absolute paths of those of its inputs that are there already: files and folders of the project. */
+/**
+ * A cell's params and inputs. An input is the absolute path of a file or folder of the project that is there, null where it is to
+ * be made, by another stage for example, and undefined where the cell has none.
+ */
 export interface GivenInputs<P, I extends Record<string, InputKind>> {
   readonly params: P;
-  readonly inputs: { readonly [K in keyof I]?: string };
+  readonly inputs: { readonly [K in keyof I]?: string | null };
 }
 
 export interface StageModule<
@@ -103,9 +101,10 @@ export interface StageModule<
    */
   readonly warm?: boolean;
   /**
-   * Whether inputs that are at hand when the pipeline is loaded suit the params; what is wrong is shown at the input's place in
-   * the YAML. It should read little (a header), since it is asked each time that the pipeline is read, and is no part of `run`: files made by
-   * other stages are not there yet, so `run` has to look for itself.
+   * Whether inputs suit the params, those that are at hand when the pipeline is loaded, and which of them there are; what is wrong
+   * is shown at the input's or param's place in the YAML. It should read little (a header), since it is asked each time that the
+   * pipeline is read, and is no part of `run`: files made by other stages are not there yet, so `run` has to look for itself.
+   * It is asked where a cell has an input of the project, and in stages with an input that may be left out.
    */
   readonly check?: (given: GivenInputs<z.output<P>, I>) => Promise<readonly InputProblem[]>;
   run(context: StageContext<z.output<P>, I, O>): Promise<void>;

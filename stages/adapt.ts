@@ -22,7 +22,7 @@ export const stage = defineStage({
         context.addIssue({ code: 'custom', message: `${error.message}: ${error.hint}, full, frozen, ${decoderKinds.join(', ')}` });
       }
     }),
-    /** The budget, at 4·MAC a pair where the base is frozen, else 6. */
+    /** The budget on top of the base, at 4·MAC a pair where the base is frozen, else 6; what adapters to be fused have cost counts in it. */
     flops: z.number().positive(),
     seed: z.int().default(1),
     batch: z.int().min(2).max(65536).default(64),
@@ -39,26 +39,31 @@ export const stage = defineStage({
     images: 'folder',
     tokens: 'folder',
     base: 'folder',
-    /** For fusion: adapters that were trained before, each for its modality. */
+    /** For fusion, which cannot do without: adapters that were trained before, each for its modality. */
     adapters: 'folder?',
   },
   outputs: { model: 'folder', metrics: 'metrics' },
   async check({ params: { way }, inputs: { base, adapters } }) {
-    const { baseProblem, fusedProblem } = await import('../src/study/nn/given-models.ts');
-    if (base === undefined) return [];
+    const { baseProblem, fusedProblem, fuses } = await import('../src/study/nn/given-models.ts');
+    if (fuses(way) && adapters === undefined) {
+      const before = way.replace('+fusion', '+hard');
+      return [{ param: 'way', message: `${way} attends over adapters that were trained before, and the stage has no input \`adapters\``, hint: `train ${before} on the same base in another stage, and give its model as \`adapters:\` under \`in:\`` }];
+    }
+    if (!fuses(way) && adapters !== undefined) return [{ input: 'adapters', message: `${way} fuses no adapters`, hint: 'leave the input out, or take a way with +fusion' }];
+    if (typeof base !== 'string') return [];
     const problem = await baseProblem(base, way);
     if (problem !== null) return [{ input: 'base', ...problem }];
-    const fused = adapters === undefined ? null : await fusedProblem(adapters, base, way);
+    const fused = typeof adapters === 'string' ? await fusedProblem(adapters, base, way) : null;
     return fused === null ? [] : [{ input: 'adapters', ...fused }];
   },
   async run({ params, inputs, outputs, report, signal, checkpoint, resources, backend: choice }) {
     const { metricLines } = await import('../src/study/metric-lines.ts');
     const { openImages } = await import('../src/study/data/image-shards.ts');
     const { openTokens } = await import('../src/study/text/token-file.ts');
-    const { defaultLearningRate, flopsPerPair, stepsFor } = await import('../src/study/nn/budget.ts');
+    const { BudgetError, defaultLearningRate, flopsPerPair, stepsFor } = await import('../src/study/nn/budget.ts');
     const { openBackend } = await import('../src/study/nn/choose-backend.ts');
     const { checkModelFits, drawRows, rowsOfSplit } = await import('../src/study/nn/data.ts');
-    const { adaptedConfig, checkFused } = await import('../src/study/nn/given-models.ts');
+    const { adaptedConfig, fuses, withFused } = await import('../src/study/nn/given-models.ts');
     const { loadModel, saveModel } = await import('../src/study/nn/model-folder.ts');
     const { modelSize, tokensPerPair } = await import('../src/study/nn/model-size.ts');
     const { defaultOptimiser } = await import('../src/study/nn/optimiser.ts');
@@ -78,18 +83,13 @@ export const stage = defineStage({
     const kind = decoderKinds.find((name) => name === way);
     const config = adaptedConfig(base.config, way);
     const parameters = parametersOf(config);
-    const start = initialWeights(parameters, seed);
-    if (kind === undefined) for (const [name, values] of base.weights) start.set(name, values);
-    if (inputs.adapters !== undefined) {
-      const { weights, config: given } = await loadModel(inputs.adapters);
-      checkFused(inputs.adapters, given, config);
-      for (const { name, part, frozen = false } of parameters) {
-        if (part !== 'adapters' || !frozen) continue;
-        start.set(name, weights.get(name)!);
-      }
-    } else if (way.endsWith('+fusion')) {
-      throw new Error('fusion attends over adapters that have been trained: give them as the input adapters');
-    }
+    const plain = initialWeights(parameters, seed);
+    if (kind === undefined) for (const [name, values] of base.weights) plain.set(name, values);
+    if (fuses(way) && inputs.adapters === undefined) throw new Error('fusion attends over adapters that have been trained: give them as the input adapters');
+    const adapters = inputs.adapters === undefined ? null : await loadModel(inputs.adapters);
+    const start = adapters === null ? plain : withFused(inputs.adapters!, adapters, base, config, plain);
+    /** What the model that training goes on from has cost. */
+    const before = kind !== undefined ? null : (adapters ?? base).training;
 
     const images = await openImages(inputs.images);
     try {
@@ -98,8 +98,11 @@ export const stage = defineStage({
       const rows = rowsOfSplit(images, tokens, 'train');
       const validation = drawRows(rowsOfSplit(images, tokens, 'validation'), params.validationPool, 'validation');
       const perPair = flopsPerPair(config, reading);
-      // A decoder has no base to stand on: it gets what the base has cost as well.
-      const flops = params.flops + (kind === undefined ? 0 : base.training.flops);
+      // All ways end at the same FLOP: a decoder has no base to stand on and gets what that has cost as well, and fusion has what its adapters left.
+      const flops = params.flops + base.training.flops - (before?.flops ?? 0);
+      if (flops <= 0) {
+        throw new BudgetError(`the adapters have cost ${(before!.flops - base.training.flops).toPrecision(3)} FLOP on top of the base, which leaves nothing of ${params.flops.toPrecision(3)} for ${way}`, 'train them for less, or raise flops');
+      }
       const steps = stepsFor({ flops }, config, batch, rows.length, perPair);
       const learningRate = params.learningRate ?? defaultLearningRate(config) / (way === 'full' ? 3 : 1);
       const size = modelSize(config);
@@ -136,10 +139,10 @@ export const stage = defineStage({
         steps,
         kept_step: result.keptStep,
         batch,
-        pairs_seen: steps * batch + (kind === undefined ? base.training.pairs_seen : 0),
+        pairs_seen: steps * batch + (before?.pairs_seen ?? 0),
         unique_pairs: Math.min(steps * batch, rows.length),
-        flops: perPair * batch * steps + (kind === undefined ? base.training.flops : 0),
-        text_tokens_seen: tokensPerPair(config, reading).text * batch * steps + (kind === undefined ? (base.training.text_tokens_seen ?? 0) : 0),
+        flops: perPair * batch * steps + (before?.flops ?? 0),
+        text_tokens_seen: tokensPerPair(config, reading).text * batch * steps + (before?.text_tokens_seen ?? 0),
         learning_rate: learningRate,
         weight_decay: params.weightDecay,
         seed,

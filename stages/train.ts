@@ -137,7 +137,7 @@ export const stage = defineStage({
   },
   outputs: { model: 'folder', metrics: 'metrics' },
   async check({ params, inputs }) {
-    if (inputs.weights === undefined) return [];
+    if (typeof inputs.weights !== 'string') return [];
     const { startProblem } = await import('../src/study/nn/given-models.ts');
     const problem = await startProblem(inputs.weights, params);
     return problem === null ? [] : [{ input: 'weights', ...problem }];

@@ -4,7 +4,7 @@ import { stage as adapt } from '../../stages/adapt.ts';
 import { stage as evaluate } from '../../stages/evaluate.ts';
 import { stage as trainBase } from '../../stages/train.ts';
 import { stage as writeCaptions } from '../../stages/write-captions.ts';
-import { loadModel } from '../../src/study/nn/model-folder.ts';
+import { loadModel, saveModel } from '../../src/study/nn/model-folder.ts';
 import { embedded, outputs, readLines, recordingReport, surroundings, tinyFolders } from './training-rig.ts';
 
 let inputs: Awaited<ReturnType<typeof tinyFolders>>;
@@ -42,11 +42,32 @@ describe('the stage adapt', () => {
     expect(weights.get('image.patch.weight')).toEqual(before.weights.get('image.patch.weight'));
     expect(training.flops).toBeGreaterThan(before.training.flops);
     expect(training.flops - before.training.flops).toBeLessThan(1.2 * 5e7);
+    expect(hard.metrics.get('flops')).toBe(training.flops);
     expect(hard.metrics.get('trainable_parameters')).toBe(2 * 5 * (2 * 16 * 4 + 16 + 4));
-    const fused = await run('pfeiffer-4+fusion', 5e7, hard.folder);
+    const { folder } = await run('pfeiffer-4+fusion', 1e8, hard.folder);
     const key = 'image.block0.mlp.adapter.ct.up.weight';
-    expect((await loadModel(fused.folder)).weights.get(key)).toEqual(weights.get(key));
+    const fused = await loadModel(folder);
+    expect(fused.weights.get(key)).toEqual(weights.get(key));
+    // It began as the identity of width 16.
+    expect(fused.weights.get('image.block0.mlp.adapter.fusion.value')!.some((value, i) => value !== Number(i % 17 === 0))).toBe(true);
+    // What the adapters have cost is a part of what fusion may spend.
+    expect(fused.training.flops).toBeGreaterThan(training.flops);
+    expect(fused.training.flops - before.training.flops).toBeLessThan(1.2 * 1e8);
+    await expect(run('pfeiffer-4+fusion', 2e7, hard.folder)).rejects.toThrow(/the adapters have cost .* FLOP on top of the base, which leaves nothing of 2\.00e\+7/);
     await expect(run('pfeiffer-4+fusion', 5e7)).rejects.toThrow(/give them as the input adapters/);
+  });
+
+  it('takes norms that were trained beside adapters over, and refuses adapters of another base', async () => {
+    const hard = await run('houlsby-2+hard', 5e7);
+    const fused = await run('houlsby-2+fusion', 1e8, hard.folder);
+    const [given, after] = [await loadModel(hard.folder), await loadModel(fused.folder)];
+    const norm = 'image.block0.mlp.norm.gain';
+    const distance = (a: Float32Array, b: Float32Array): number => Math.hypot(...a.map((value, i) => value - b[i]!));
+    expect(distance(after.weights.get(norm)!, given.weights.get(norm)!)).toBeLessThan(distance(after.weights.get(norm)!, (await loadModel(base)).weights.get(norm)!));
+    const other = outputs().folder;
+    const weights = new Map(given.weights).set('image.patch.weight', given.weights.get('image.patch.weight')!.map((value) => value + 1));
+    await saveModel(other, { ...given, weights });
+    await expect(run('houlsby-2+fusion', 1e8, other)).rejects.toThrow(/were trained on another base:\n {2}image\.patch\.weight differs/);
   });
 
   it('passes the base on as it is when nothing is to be trained', async () => {

@@ -32,10 +32,11 @@ beforeAll(async () => {
 const figures = `
   images: { run: 'mkdir \${out.images}', out: { images: { path: images, kind: folder } } }
   tokens: { run: 'mkdir \${out.tokens}', out: { tokens: { path: tokens, kind: folder } } }
+  base: { uses: train, in: { images: images.images, tokens: tokens.tokens }, with: { size: d16l1, pairs: 100 } }
 `;
 const said = 'patch: 8, input: { resolution: 16, context: 8, vocabulary: 50 }';
 
-/** Inputs beside images and tokens, stage and params, and what is said of which input; null where nothing is wrong. */
+/** Inputs beside images and tokens, stage and params, and what is said of which input or param; null where nothing is wrong. */
 const cases: readonly (readonly [about: string, given: string, uses: string, params: string, input: string | null, message: RegExp])[] = [
   ['another width', `weights: ${at('small')}`, 'train', `size: d24l1, ${said}, pairs: 100`, 'weights', /image\.patch\.weight has shape \[192, 16\], the model's is \[192, 24\]/],
   ['another width, of data that are not known', `weights: ${at('small')}`, 'train', 'size: d24l1, pairs: 100', 'weights', /image\.patch\.weight has shape \[192, 16\], the model's is \[192, 24\]/],
@@ -49,6 +50,13 @@ const cases: readonly (readonly [about: string, given: string, uses: string, par
   ['a base whose parts are of two models', `base: ${at('mixed')}`, 'adapt', 'way: lora-4, flops: 1e9', 'base', /"image\.patch\.weight" has shape \[192, 24\], not \[192, 16\]/],
   ['a base in a foreign layout', `base: ${at('hugging-face')}`, 'adapt', 'way: lora-4, flops: 1e9', 'base', /is no model folder.*pipe weights import/s],
   ['adapters of another size', `base: ${at('small')}, adapters: ${at('hard')}`, 'adapt', 'way: pfeiffer-8+fusion, flops: 1e9', 'adapters', /adapter\.ct\.down\.weight has shape \[16, 4\], the model's is \[16, 8\]/],
+  ['adapters beside a way that fuses none', `base: ${at('small')}, adapters: ${at('hard')}`, 'adapt', 'way: lora-4, flops: 1e9', 'adapters', /lora-4 fuses no adapters.*leave the input out/s],
+  ['adapters of another stage beside a way that fuses none', 'base: base.model, adapters: base.model', 'adapt', 'way: full, flops: 1e9', 'adapters', /full fuses no adapters/],
+  ['a base with adapters of its own', `base: ${at('hard')}`, 'adapt', 'way: lora-4, flops: 1e9', 'base', /d16l1 is no base, as it has adapters of its own \(pfeiffer\).*give the model that they were trained on/s],
+  ['fusion without adapters', `base: ${at('small')}`, 'adapt', 'way: pfeiffer-4+fusion, flops: 1e9', 'way', /pfeiffer-4\+fusion attends over adapters that were trained before, and the stage has no input `adapters`.*train pfeiffer-4\+hard on the same base/s],
+  ['fusion without adapters, on a base that is yet to be trained', 'base: base.model', 'adapt', 'way: pfeiffer-4+fusion, flops: 1e9', 'way', /attends over adapters that were trained before/],
+  ['fusion of adapters that are yet to be trained', 'base: base.model, adapters: base.model', 'adapt', 'way: pfeiffer-4+fusion, flops: 1e9', null, /^$/],
+  ['a base as it is', `base: ${at('small')}`, 'adapt', 'way: frozen, flops: 1e9', null, /^$/],
   ['adapters that are to be fused', `base: ${at('small')}, adapters: ${at('hard')}`, 'adapt', 'way: pfeiffer-4+fusion, flops: 1e9', null, /^$/],
 ];
 
@@ -72,8 +80,8 @@ describe('a model that is given as files', () => {
     const found = diagnostics.filter((one) => one.message.includes(`\`case${index}\``));
     if (wrong === null) return expect(found).toEqual([]);
     expect(found).toHaveLength(1);
-    expect(found[0]).toMatchObject({ code: 'bad-input', position: { line: pipeline(cases.map((__, i) => i)).split('\n').findIndex((line) => line.includes(`case${index}:`)) + 1 } });
-    expect(found[0]!.message).toMatch(new RegExp(`^input \`${wrong}\` of stage`));
+    expect(found[0]).toMatchObject({ code: wrong === 'way' ? 'bad-param' : 'bad-input', position: { line: pipeline(cases.map((__, i) => i)).split('\n').findIndex((line) => line.includes(`case${index}:`)) + 1 } });
+    expect(found[0]!.message).toMatch(wrong === 'way' ? /^`with\.way` of stage/ : new RegExp(`^input \`${wrong}\` of stage`));
     expect(`${found[0]!.message} ${found[0]!.hint}`).toMatch(message);
   });
 

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { JsonObject } from '../json.ts';
+import { paramPlace } from './check-params.ts';
 import type { ParamsCheck } from './expand-stage.ts';
 import type { Cell, StageCatalogue } from './model.ts';
 import type { Problems } from './problems.ts';
@@ -11,8 +12,8 @@ interface Given {
   readonly check: ParamsCheck;
   readonly cell: Cell;
   readonly params: JsonObject;
-  /** Absolute paths of those that are there: what is not is told when it is looked for to be hashed. */
-  readonly inputs: Readonly<Record<string, string>>;
+  /** Absolute paths of those that are there; null for others: what is not there is told when it is looked for to be hashed. */
+  readonly inputs: Readonly<Record<string, string | null>>;
   readonly looked: readonly string[];
 }
 
@@ -20,40 +21,49 @@ interface Given {
 const mostFiles = 64;
 
 /**
- * Asks each typed stage once for every choice of params and given paths. Mistakes are noted at the input in the YAML. Gives the paths that
- * were looked at or for, absolute.
+ * Asks each typed stage once for every choice of params and inputs: where something is given as a path, and where an input may be
+ * left out. Mistakes are noted at the input or param in the YAML. Gives the paths that were looked at or for, absolute.
  */
 export async function checkInputs(checks: readonly ParamsCheck[], cells: readonly Cell[], root: string, catalogue: StageCatalogue, problems: Problems): Promise<string[]> {
-  const byModule = new Map<string, Map<string, Given>>();
+  const byModule = new Map<string, Given[]>();
   for (const check of checks) {
+    const { file } = check.stage.module!;
+    const optional = Object.values(check.stage.inputKinds ?? {}).some(kind => kind.endsWith('?'));
+    const of = byModule.get(file) ?? [];
+    byModule.set(file, of);
+    const seen = new Set<string>();
+    let [lastParams, lastInputs]: [JsonObject | null, string] = [null, ''];
     for (const cell of cells.slice(check.first, check.first + check.count)) {
-      const paths = Object.entries(cell.inputs).flatMap(([name, input]) => (input.kind === 'path' && !input.glob ? [[name, resolve(root, input.path)] as const] : []));
-      if (paths.length === 0) continue;
-      const inputs = Object.fromEntries(paths.filter(([, path]) => existsSync(path)));
-      const { file } = check.stage.module!;
-      const of = byModule.get(file) ?? new Map<string, Given>();
-      byModule.set(file, of);
-      const id = JSON.stringify([check.stage.name, cell.with, inputs]);
-      if (!of.has(id)) of.set(id, { check, cell, params: cell.with, inputs, looked: paths.map(([, path]) => path) });
+      const entries = Object.entries(cell.inputs);
+      if (!optional && !entries.some(([, input]) => input.kind === 'path' && !input.glob)) continue;
+      const given = entries.map(([name, input]) => [name, input.kind === 'path' && !input.glob ? resolve(root, input.path) : null] as const);
+      const inputs = JSON.stringify(given);
+      // Thousands of cells may share one object of params.
+      if (lastParams === cell.with && lastInputs === inputs) continue;
+      [lastParams, lastInputs] = [cell.with, inputs];
+      const id = JSON.stringify([cell.with, inputs]);
+      if (seen.has(id)) continue;
+      seen.add(id);
+      const looked = given.flatMap(([, path]) => (path === null ? [] : [path]));
+      const there = Object.fromEntries(given.map(([name, path]) => [name, path !== null && existsSync(path) ? path : null]));
+      of.push({ check, cell, params: cell.with, inputs: there, looked });
     }
   }
   const looked = new Set<string>();
-  await Promise.all([...byModule].map(async ([file, of]) => {
-    const given = [...of.values()];
-    const found = await catalogue.checkInputs(file, given);
+  await Promise.all([...byModule].map(async ([file, given]) => {
+    const found = given.length === 0 ? null : await catalogue.checkInputs(file, given);
     if (found === null) return;
     for (const path of given.flatMap(one => one.looked)) for (const part of [path, ...filesIn(path)]) looked.add(part);
     const told = new Set<string>();
     for (const [index, { check, cell }] of given.entries()) {
-      for (const { input, message, hint } of found[index]!) {
-        const id = JSON.stringify([check.stage.name, input, message]);
+      for (const problem of found[index]!) {
+        const id = JSON.stringify([check.stage.name, problem]);
         if (told.has(id)) continue;
         told.add(id);
-        const which = check.count > 1 ? ` (${cell.id})` : '';
-        problems.add({
-          code: 'bad-input', message: `input \`${input}\` of stage \`${check.stage.shortName}\`${which}: ${message}`,
-          at: { kind: 'file', file: check.stage.file, pointer: childPointer(`${check.stage.pointer}/in`, input) }, hint: hint ?? null,
-        });
+        const which = `of stage \`${check.stage.shortName}\`${check.count > 1 ? ` (${cell.id})` : ''}: ${problem.message}`;
+        const hint = problem.hint ?? null;
+        if ('param' in problem) problems.add({ code: 'bad-param', message: `\`with.${problem.param}\` ${which}`, ...paramPlace(check, problem.param.split('.')), hint });
+        else problems.add({ code: 'bad-input', message: `input \`${problem.input}\` ${which}`, at: { kind: 'file', file: check.stage.file, pointer: childPointer(`${check.stage.pointer}/in`, problem.input) }, hint });
       }
     }
   }));

@@ -52,7 +52,7 @@ function apply(check: ParamsCheck, cells: Cell[], values: ReadonlyMap<JsonObject
 }
 
 /** The place of a param in `with:`; when a template gave its value, also where that was written. */
-function paramPlace(check: ParamsCheck, path: readonly (string | number)[]): Pick<Problem, 'at' | 'related'> {
+export function paramPlace(check: ParamsCheck, path: readonly (string | number)[]): Pick<Problem, 'at' | 'related'> {
   const { stage } = check;
   const related: { message: string; at: Place }[] = [];
   let at: Json | undefined = stage.raw.with;

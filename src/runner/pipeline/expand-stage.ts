@@ -67,7 +67,7 @@ export function expandStage(stage: StageState, inputs: readonly ResolvedInput[],
   if (isMap(stage.raw.with)) recordParams(stage.raw.with, 'with', `${stage.pointer}/with`, scope, record);
   const finders = inputs.flatMap(input => {
     record(`in.${input.name}`, input);
-    const find = inputFinder(input, matrix.axes, yaml.partial ?? false, scope);
+    const find = inputFinder(input, matrix.axes, { partial: yaml.partial ?? false, optional: stage.inputKinds?.[input.name]?.endsWith('?') === true }, scope);
     return find ? [{ name: input.name, find }] : [];
   });
   const outputs = outputFinder(stage, scope);

@@ -174,8 +174,8 @@ export function isGlob(path: string): boolean {
 /** Inputs of cells, by point. `axes` are those of the consumer. */
 export type InputFinder = (point: Point) => CellInput | null;
 
-export function inputFinder(input: ResolvedInput, axes: readonly string[], partial: boolean, scope: Scope): InputFinder | null {
-  return input.kind === 'path' ? pathFinder(compileValue(input.text, input.pointer, { ...scope, axes })) : referenceFinder(input, axes, partial, scope);
+export function inputFinder(input: ResolvedInput, axes: readonly string[], how: { readonly partial: boolean; readonly optional: boolean }, scope: Scope): InputFinder | null {
+  return input.kind === 'path' ? pathFinder(compileValue(input.text, input.pointer, { ...scope, axes })) : referenceFinder(input, axes, how, scope);
 }
 
 function pathFinder(compiled: Compiled): InputFinder {
@@ -210,7 +210,7 @@ function pointKey(point: Point, axes: readonly string[]): string {
   return key;
 }
 
-function referenceFinder(input: ResolvedInput & { kind: 'reference' }, axes: readonly string[], partial: boolean, scope: Scope): InputFinder | null {
+function referenceFinder(input: ResolvedInput & { kind: 'reference' }, axes: readonly string[], { partial, optional }: { readonly partial: boolean; readonly optional: boolean }, scope: Scope): InputFinder | null {
   const producer = input.producer.expanded;
   if (!producer) return null;
   const { reference } = input;
@@ -227,24 +227,29 @@ function referenceFinder(input: ResolvedInput & { kind: 'reference' }, axes: rea
   }
   const keyAxes = [...pins.keys(), ...joined];
   const index = cellsBy(producer, keyAxes);
+  // Brackets that follow the matrix say for which cells there is such an input, where it may be left out.
+  const followed = optional ? (input.reference.selection?.terms ?? []).flatMap(({ axis, text }) => (hasTemplate(text) ? [axis!] : [])) : [];
+  const known = new Map(followed.map(axis => [axis, new Set(valuesOf(producer, axis))]));
+  const leftOut = (point: Point): boolean => followed.some(axis => !known.get(axis)!.has(formatAxisValue(pins.get(axis)!(point))));
   const memo = new Map<string, CellInput>();
   return point => {
     let key = '';
     for (const pin of pins.values()) key += `${formatAxisValue(pin(point))}\u0000`;
     key += pointKey(point, joined);
-    const known = memo.get(key);
-    if (known) return known;
+    const found = memo.get(key);
+    if (found) return found;
     const cells = index.get(key);
     if (!cells) {
+      if (leftOut(point)) return null;
       const wanted = keyAxes.map((axis, position) => `${axis}=${key.split('\u0000')[position]!}`).join(',');
       note(scope, input.pointer, 'no-such-cell', `\`${input.producer.name}\` has no cell [${wanted}]`, `its axes have the values ${producer.matrix.axes.map(axis => `${axis}: ${listNames(valuesOf(producer, axis))}`).join('; ')}; points that are left out there must be left out here, as \`each:\` does`);
       return null;
     }
-    const found: CellInput = gathers
+    const made: CellInput = gathers
       ? { kind: 'gather', output: reference.output, items: cells.map(cell => ({ cell, point: producer.matrix.points[cell - producer.first]! })), partial }
       : { kind: 'output', cell: cells[0]!, output: reference.output };
-    memo.set(key, found);
-    return found;
+    memo.set(key, made);
+    return made;
   };
 }
 

@@ -233,8 +233,8 @@ export interface StageCatalogue {
   info(file: string): Promise<StageInfo>;
   /** Validates many params at once with the module's own zod schema and applies its defaults. */
   checkParams(file: string, values: readonly JsonObject[]): Promise<readonly ParamsResult[]>;
-  /** What is wrong with inputs that are there already, as the module's own `check` finds; null for one that has no such check. */
-  checkInputs(file: string, given: readonly { readonly params: JsonObject; readonly inputs: Readonly<Record<string, string>> }[]): Promise<readonly (readonly InputProblem[])[] | null>;
+  /** What is wrong with inputs (null: not there yet), as the module's own `check` finds; null for one that has no such check. */
+  checkInputs(file: string, given: readonly { readonly params: JsonObject; readonly inputs: Readonly<Record<string, string | null>> }[]): Promise<readonly (readonly InputProblem[])[] | null>;
   /** Every file whose change could change `info`: the module closure, absolute paths. */
   closureFiles(file: string): Promise<readonly string[]>;
 }

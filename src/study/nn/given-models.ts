@@ -6,7 +6,7 @@ import { decoderKinds, decoderOf } from './decoder-config.ts';
 import { checkStart, configOfWeights } from './layouts/foreign-weights.ts';
 import { shapeText, WeightsError } from './layouts/layout.ts';
 import { checked, type ModelConfig, ModelConfigError, type ModelInput } from './model-config.ts';
-import { checkedFolder, ModelFolderError } from './model-folder.ts';
+import { checkedFolder, ModelFolderError, type SavedModel } from './model-folder.ts';
 import { maskedConfig, type ModelParams } from './model-params.ts';
 import { parametersOf } from './parameters.ts';
 import { SafeTensorsError } from './safetensors.ts';
@@ -47,8 +47,15 @@ function expectedInput({ size, input }: ModelParams, { image, text }: ModelConfi
   return { resolution, context, vocabulary: vocabulary === 'clip' ? 49408 : Math.min(vocabulary, text.vocabulary) };
 }
 
+/** Whether a way attends over adapters that were trained before. */
+export const fuses = (way: string): boolean => way.endsWith('+fusion');
+
 /** A base's configuration with what a way of adapting it puts on it, or in place of it. @throws ModelConfigError where that cannot be built */
 export function adaptedConfig(base: ModelConfig, way: string): ModelConfig {
+  if (way === 'frozen') return checked(base);
+  if (base.adapter !== undefined) {
+    throw new ModelConfigError(`${base.name} is no base, as it has adapters of its own (${base.adapter.kind}), which ${way} would drop or stack`, 'give the model that they were trained on');
+  }
   const kind = decoderKinds.find((name) => name === way);
   if (kind !== undefined) return checked({ ...base, decoder: decoderOf(kind) });
   return way === 'full' ? checked(base) : checked({ ...base, adapter: adapterOf(way) });
@@ -76,4 +83,22 @@ export function checkFused(path: string, given: ModelConfig, config: ModelConfig
     return shapeText(found) === shapeText(shape) ? [] : [`${name} has shape ${shapeText(found)}, the model's is ${shapeText(shape)}`];
   });
   if (problems.length > 0) throw new WeightsError(`the adapters of ${path} are not those to fuse:`, 'train them with the same size on the same base, as pfeiffer-16+hard for pfeiffer-16+fusion', problems);
+}
+
+/**
+ * Weights that fusion begins with: those of the adapters and of what was trained beside them, over what `start` has.
+ * @throws WeightsError where they are not those to fuse, or were trained on another base
+ */
+export function withFused(path: string, given: SavedModel, base: SavedModel, config: ModelConfig, start: Map<string, Float32Array>): Map<string, Float32Array> {
+  checkFused(path, given.config, config);
+  const result = new Map(start);
+  const others = parametersOf(config).flatMap(({ name, frozen = false }) => {
+    const values = given.weights.get(name);
+    if (values === undefined) return [];
+    result.set(name, values);
+    const own = frozen ? base.weights.get(name) : undefined;
+    return own === undefined || own.every((value, index) => value === values[index]) ? [] : [`${name} differs`];
+  });
+  if (others.length > 0) throw new WeightsError(`the adapters of ${path} were trained on another base:`, 'give the base that they were trained on', others);
+  return result;
 }

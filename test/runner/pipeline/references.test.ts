@@ -105,6 +105,17 @@ stages:
     expect((await load(local, { set: ['copy=./model'] })).cells[0]!.inputs.resume).toEqual({ kind: 'path', path: 'model', glob: false });
     expect(await mistakes(local.replace('images: ./images', 'images: "${params.copy}"'))).toEqual([expect.objectContaining({ code: 'template-in-text' })]);
   });
+  test('an input that may be left out is, where brackets that follow the matrix name a value that its stage does not have; other axes must agree', async () => {
+    const followed = (axes: string, input: string) => `${train}  t:\n    uses: train\n    in: { images: ./images, ${input} }\n    matrix: { axes: ${axes} }\n`;
+    const graph = await load(followed('{ size: [b, c], seed: [1, 2] }', 'resume: "train[size=${matrix.size}].model"'));
+    expect(graph.cells.slice(4).map(({ inputs }) => source(graph, inputs.resume))).toEqual(['train[size=b,seed=1].model', 'train[size=b,seed=2].model', undefined, undefined]);
+    for (const wrong of [
+      followed('{ size: [b, c], seed: [1, 3] }', 'resume: "train[size=${matrix.size}].model"'),
+      followed('{ size: [b, c], seed: [1, 2] }', 'resume: train.model'),
+      followed('{ size: [b, c], seed: [1, 2] }', 'resume: "train[size=c].model"'),
+      followed('{ size: [b, c], seed: [1, 2] }', 'resume: ./model').replace('images: ./images, resume: ./model', 'images: "train[size=${matrix.size}].model"'),
+    ]) expect((await mistakes(wrong)).map(({ code }) => code)).toContain('no-such-cell');
+  });
   test('a path is always there', async () => {
     const graph = await load(text, { set: ['source=none'] });
     expect(graph.cells.at(-1)!.inputs.pairs).toEqual({ kind: 'path', path: 'local', glob: false });
