@@ -22,9 +22,11 @@ const smallestChunk = 64;
 export function chunkSize({ batch, tokens, heads, causal, mask, chunk }: AttentionShape): number {
   if (chunk !== undefined) return Math.max(1, Math.min(chunk, tokens));
   const bounded = Math.floor(scoresHeld / (batch * heads * tokens));
-  // Under a pattern the shortest chunks see the fewest keys; half of the pairs at most can be saved under a causal one.
+  // Under a pattern the shortest chunks see the fewest keys; under a causal one of n chunks compute (n + 1) / 2n of all pairs, so
+  // that few more than four gain little.
   const patterned = mask?.allowed !== undefined && tokens >= 2 * smallestChunk;
-  const skips = patterned ? smallestChunk : causal && tokens >= 4 * smallestChunk ? Math.max(smallestChunk, Math.ceil(tokens / 4)) : tokens;
+  const triangular = causal && tokens >= 3 * smallestChunk;
+  const skips = patterned ? smallestChunk : triangular ? Math.max(smallestChunk, Math.ceil(tokens / 4)) : tokens;
   const size = Math.min(tokens, Math.max(smallestChunk, bounded), skips);
   // Chunks of equal size, as far as possible.
   return Math.ceil(tokens / Math.ceil(tokens / size));
@@ -54,18 +56,24 @@ export function graphAttention(graph: GraphBuilder, ops: Operations): Pick<Kerne
     }
     return ops.softmax(scores);
   };
-  /** `x [batch, heads, keys of the chunk, size]` put back among all keys, zeros elsewhere. */
-  const spread = (x: Tensor, keys: readonly KeyRange[], tokens: number): Tensor => {
+  /** `x [batch, heads, keys of these ranges, size]` put back among the first `reach` keys, zeros elsewhere. */
+  const spread = (x: Tensor, keys: readonly KeyRange[], reach: number): Tensor => {
     const [batch, heads, , size] = x.shape as [number, number, number, number];
-    if (keys.length === 1 && keys[0]![1] - keys[0]![0] === tokens) return x;
+    if (keys.length === 1 && keys[0]![1] - keys[0]![0] === reach) return x;
     let offset = 0;
     return keys
       .map(([from, to]): Tensor => {
         const part = keys.length === 1 ? x : ops.slice(x, [0, 0, offset, 0], [batch, heads, to - from, size]);
         offset += to - from;
-        return pad(graph, part, 2, from, tokens - to);
+        return pad(graph, part, 2, from, reach - to);
       })
       .reduce((sum, part) => ops.add(sum, part));
+  };
+  /** What a chunk adds to a sum over keys. The sum reaches no further than the last key seen so far: under a causal mask it grows. */
+  const summed = (sum: Tensor | undefined, x: Tensor, keys: readonly KeyRange[]): Tensor => {
+    const reach = Math.max(sum?.shape[2] ?? 0, keys.at(-1)![1]);
+    const part = spread(x, keys, reach);
+    return sum === undefined ? part : ops.add(spread(sum, [[0, sum.shape[2]!]], reach), part);
   };
 
   return {
@@ -102,21 +110,21 @@ export function graphAttention(graph: GraphBuilder, ops: Operations): Pick<Kerne
       const rows = ops.reshape(ops.multiply(dy, output!), [batch * tokens * heads, size]);
       const along = byHead(ops.sumLast(rows), 1);
       const dq: Tensor[] = [];
-      let sums: { dk: Tensor; dv: Tensor } | null = null;
+      let sums: { dk: Tensor; dv: Tensor } | undefined;
       for (const [index, chunk] of queryChunks(shape, chunkSize(shape)).entries()) {
         const queries = ops.after(queriesOf(q!, chunk), sums?.dk ?? dy);
         const [keys, values] = [keysOf(k!, chunk), keysOf(v!, chunk)];
         const p = kept[index] ?? probabilities(queries, keys, chunk, shape);
-        const outputs = sums === null ? queriesOf(d, chunk) : ops.after(queriesOf(d, chunk), sums.dk);
+        const outputs = sums === undefined ? queriesOf(d, chunk) : ops.after(queriesOf(d, chunk), sums.dk);
         const dp = ops.products(outputs, values, false, true);
         const ds = ops.multiply(p, ops.subtract(dp, queriesOf(along, chunk)));
         dq.push(ops.products(ds, keys, false, false));
-        const dk = spread(ops.products(ds, queries, true, false), chunk.keys, tokens);
-        const dv = spread(ops.products(p, outputs, true, false), chunk.keys, tokens);
-        sums = sums === null ? { dk, dv } : { dk: ops.add(sums.dk, dk), dv: ops.add(sums.dv, dv) };
+        const dk: Tensor = summed(sums?.dk, ops.products(ds, queries, true, false), chunk.keys);
+        const dv: Tensor = summed(sums?.dv, ops.products(p, outputs, true, false), chunk.keys);
+        sums = { dk, dv };
       }
       const queries = ops.scale(dq.length === 1 ? dq[0]! : ops.concat(dq, 2), 1 / Math.sqrt(size));
-      const five = (x: Tensor): Tensor => ops.reshape(x, [1, batch, heads, tokens, size]);
+      const five = (x: Tensor): Tensor => ops.reshape(spread(x, [[0, x.shape[2]!]], tokens), [1, batch, heads, tokens, size]);
       const parts = ops.concat([five(queries), five(sums!.dk), five(sums!.dv)], 0);
       return ops.reshape(ops.permute(parts, [1, 3, 0, 2, 4]), [batch * tokens, 3 * width]);
     },

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { randomOf } from '../../../src/study/data/random.ts';
-import { queryChunks } from '../../../src/study/nn/attention-mask.ts';
+import { chunkSize } from '../../../src/study/nn/attention-graph.ts';
+import { isAllowed, queryChunks } from '../../../src/study/nn/attention-mask.ts';
 import { type AttentionPattern, attentionMask } from '../../../src/study/nn/attention-pattern.ts';
 import type { Backend } from '../../../src/study/nn/backend.ts';
 import type { AttentionShape } from '../../../src/study/nn/kernels.ts';
@@ -58,8 +59,10 @@ function run(backend: Backend, shape: Partial<AttentionShape>, keyBias?: Float32
   return y!;
 }
 
-const near = (given: Float32Array, expected: readonly number[]): void =>
-  given.forEach((value, index) => expect(Math.abs(value - expected[index]!)).toBeLessThan(1e-5));
+function near(given: Float32Array, expected: ArrayLike<number>): void {
+  expect(given.length).toBe(expected.length);
+  expect(given.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index]!)), 0)).toBeLessThan(1e-5);
+}
 
 describe('attention patterns', () => {
   const scattered = Uint8Array.from({ length: tokens * tokens }, (_, pair) =>
@@ -126,5 +129,101 @@ describe('attention patterns', () => {
         /lets query 0 see no key/,
       );
     }
+  });
+});
+
+/** The gradient of Σ dy · attention from its definition, in double precision: `[batch * tokens, 3 * width]`. */
+function gradientByDefinition(packed: Float32Array, dy: Float32Array, shape: Pick<AttentionShape, 'batch' | 'tokens' | 'heads' | 'causal' | 'mask'>): Float64Array {
+  const { batch, tokens, heads } = shape;
+  const width = packed.length / (3 * batch * tokens);
+  const size = width / heads;
+  const gradient = new Float64Array(packed.length);
+  for (let sequence = 0; sequence < batch; sequence++) {
+    for (let head = 0; head < heads; head++) {
+      const at = (part: number, token: number): number => ((sequence * tokens + token) * 3 + part) * width + head * size;
+      const product = (a: Float32Array, from: number, b: Float32Array, other: number): number => {
+        let sum = 0;
+        for (let channel = 0; channel < size; channel++) sum += a[from + channel]! * b[other + channel]!;
+        return sum;
+      };
+      const addTo = (to: number, from: Float32Array, other: number, factor: number): void => {
+        for (let channel = 0; channel < size; channel++) gradient[to + channel]! += factor * from[other + channel]!;
+      };
+      for (let query = 0; query < tokens; query++) {
+        const seen = Array.from({ length: tokens }, (_, key) => key).filter((key) => isAllowed(shape, query, key));
+        const exponentials = seen.map((key) => Math.exp(product(packed, at(0, query), packed, at(1, key)) / Math.sqrt(size) + (shape.mask?.bias?.[query * tokens + key] ?? 0)));
+        const total = exponentials.reduce((sum, value) => sum + value);
+        const own = (sequence * tokens + query) * width + head * size;
+        const towards = seen.map((key) => product(dy, own, packed, at(2, key)));
+        const mean = towards.reduce((sum, value, index) => sum + (value * exponentials[index]!) / total, 0);
+        seen.forEach((key, index) => {
+          const p = exponentials[index]! / total;
+          const score = (p * (towards[index]! - mean)) / Math.sqrt(size);
+          addTo(at(0, query), packed, at(1, key), score);
+          addTo(at(1, key), packed, at(0, query), score);
+          addTo(at(2, key), dy, own, p);
+        });
+      }
+    }
+  }
+  return gradient;
+}
+
+describe('contexts long enough to skip keys that nobody sees', () => {
+  const pairs = (tokens: number, sees: (query: number, key: number) => boolean): Uint8Array =>
+    Uint8Array.from({ length: tokens * tokens }, (_, pair) => (sees(Math.floor(pair / tokens), pair % tokens) ? 1 : 0));
+  const shapes: Record<string, { tokens: number; causal: boolean; mask?: AttentionShape['mask'] }> = {
+    'causal, 191 tokens, whole': { tokens: 191, causal: true },
+    'causal, 192 tokens': { tokens: 192, causal: true },
+    'causal, 248 tokens': { tokens: 248, causal: true },
+    'causal, 301 tokens, the last chunk shorter': { tokens: 301, causal: true },
+    'causal with a bias': { tokens: 200, causal: true, mask: { bias: Float32Array.from({ length: 200 * 200 }, (_, pair) => Math.sin(pair)) } },
+    'all pairs': { tokens: 248, causal: false },
+    'a causal window': { tokens: 200, causal: true, mask: attentionMask({ kind: 'window', width: 20 }, 200) },
+    'two ranges of keys': { tokens: 200, causal: false, mask: attentionMask({ kind: 'longformer', width: 10 }, 200, [0]) },
+    'keys after those of earlier chunks, and one that nobody sees': {
+      tokens: 200,
+      causal: false,
+      mask: { allowed: pairs(200, (query, key) => key !== 199 && (query < 100 ? key >= 150 : key < 100)) },
+    },
+  };
+
+  it.each(Object.keys(shapes))('%s: output and gradient are those of the definition', (name) => {
+    const { tokens, causal, mask } = shapes[name]!;
+    const [batch, heads, width] = [2, 2, 8];
+    const shape = { batch, tokens, heads, causal, ...(mask === undefined ? {} : { mask }) };
+    const [packed, dy] = [3, 1].map((parts) => Float32Array.from({ length: batch * tokens * parts * width }, () => random.normal())) as [Float32Array, Float32Array];
+    const expected = gradientByDefinition(packed, dy, shape);
+    for (const backend of backends) {
+      const attention = (options: Partial<AttentionShape>) => {
+        const step = backend.compileStep(
+          (kernels, feeds) => {
+            const { output, saved } = kernels.attention(feeds['packed']!, { ...shape, ...options });
+            return { output, gradient: kernels.attentionGradient(feeds['packed']!, saved, feeds['dy']!, { ...shape, ...options }) };
+          },
+          { packed: { shape: [batch * tokens, 3 * width], dtype: 'float32' }, dy: { shape: [batch * tokens, width], dtype: 'float32' } },
+          { state: new Map() },
+        );
+        const results = step.call({ packed, dy });
+        step.dispose();
+        return results as { output: Float32Array; gradient: Float32Array };
+      };
+      const chosen = attention({});
+      const whole = attention({ chunk: tokens, recompute: false });
+      near(chosen.output, whole.output);
+      near(chosen.gradient, whole.gradient);
+      near(chosen.gradient, expected);
+    }
+  });
+
+  it('cuts a causal context from 192 tokens on into up to four chunks', () => {
+    const chunks = (tokens: number): number[] => {
+      const shape: AttentionShape = { batch: 1, tokens, heads: 1, causal: true };
+      return queryChunks(shape, chunkSize(shape)).map(({ from, to, keys }) => (to - from) * keys.reduce((sum, [start, end]) => sum + end - start, 0));
+    };
+    expect(chunks(191)).toEqual([191 * 191]);
+    expect(chunks(192)).toEqual([64 * 64, 64 * 128, 64 * 192]);
+    expect(chunks(248)).toEqual([62 * 62, 62 * 124, 62 * 186, 62 * 248]);
+    expect(chunks(512)).toEqual([128 * 128, 128 * 256, 128 * 384, 128 * 512]);
   });
 });
