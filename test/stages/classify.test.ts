@@ -34,13 +34,13 @@ async function folder(kind: 'embeddings' | 'scores' = 'embeddings') {
 }
 
 describe('the stage classify', () => {
-  let inputs: { embeddings: string; captions: string };
+  let inputs: { embeddings: string | undefined; scores: string | undefined; captions: string };
   beforeEach(async () => {
-    inputs = await folder();
+    inputs = { ...(await folder()), scores: undefined };
   });
   const run = async (params: Omit<Parameters<typeof runStage<typeof stage.params, typeof stage.inputs, typeof stage.outputs>>[1]['params'], 'classes'>) => {
     const { outputs, notes } = await runStage(stage, { params: { classes, ...params }, inputs });
-    return { metrics: await readMetrics(outputs.metrics), predictions: (await readFile(outputs.predictions, 'utf8')).trim().split('\n').map((line) => JSON.parse(line) as { id: string; label: string; predicted: string; right: number }), notes };
+    return { metrics: await readMetrics(outputs.metrics), predictions: (await readFile(outputs.predictions, 'utf8')).trim().split('\n').map((line) => JSON.parse(line) as { id: string; label: string | null; predicted: string; right: number | null }), notes };
   };
 
   it('classifies by all four methods far above chance, on images that have a class, with an interval', async () => {
@@ -50,9 +50,16 @@ describe('the stage classify', () => {
       expect(metrics.get('balanced_accuracy_low')!).toBeLessThan(metrics.get('balanced_accuracy')!);
       expect(metrics.get('balanced_accuracy_high')!).toBeGreaterThan(metrics.get('balanced_accuracy')!);
       expect(Object.fromEntries(metrics)).toMatchObject({ chance: 1 / 3, classes: 3, classified: 45, without_class: 15, parameters: 1000 });
-      expect(predictions).toHaveLength(45);
-      expect(predictions.reduce((sum, { right }) => sum + right, 0) / 45).toBeCloseTo(metrics.get('accuracy')!, 12);
-      for (const { label, predicted, right } of predictions) expect(right).toBe(Number(label === predicted));
+      // Of images without a class it is told too what they look like.
+      expect(predictions).toHaveLength(60);
+      const labelled = predictions.filter(({ label }) => label !== null);
+      expect(labelled).toHaveLength(45);
+      expect(labelled.reduce((sum, { right }) => sum + right!, 0) / 45).toBeCloseTo(metrics.get('accuracy')!, 12);
+      for (const { label, predicted, right } of labelled) expect(right).toBe(Number(label === predicted));
+      for (const { label, predicted, right } of predictions.slice(3).filter((_, index) => index % 4 === 0)) {
+        expect({ label, right }).toEqual({ label: null, right: null });
+        expect(Object.keys(modality.classes)).toContain(predicted);
+      }
     }
   });
 
@@ -67,7 +74,7 @@ describe('the stage classify', () => {
     const { metrics } = await run({ task: 'organ', method: 'linear-probe' });
     expect(metrics.get('classified')).toBe(45);
     expect(metrics.get('balanced_accuracy')).toBeGreaterThan(0.7);
-    await expect(runStage(stage, { params: { classes, task: 'organ', method: 'zero-shot' }, inputs: { embeddings: inputs.embeddings, captions: undefined } })).rejects.toThrow(/read off captions: give the input captions/);
+    await expect(runStage(stage, { params: { classes, task: 'organ', method: 'zero-shot' }, inputs: { ...inputs, captions: undefined } })).rejects.toThrow(/read off captions: give the input captions/);
   });
 
   it('refuses a task, prompts and embeddings that are not there', async () => {
@@ -76,7 +83,28 @@ describe('the stage classify', () => {
     await expect(run({ task: 'modality', method: 'zero-shot', classes: { modality: other } } as never)).rejects.toThrow('the prompt "an image of ct" is not embedded: give the stage embed the same classes');
     const none = { ...modality, classes: { pet: ['ct'], spect: ['mri'] } };
     await expect(run({ task: 'modality', method: 'zero-shot', classes: { modality: none } } as never)).rejects.toThrow(/of 60 embedded images of the split "test" none has a class of modality/);
-    inputs = await folder('scores');
+    await expect(runStage(stage, { params: { classes, task: 'modality', method: 'zero-shot' }, inputs: { ...inputs, embeddings: undefined, scores: inputs.embeddings } })).rejects.toThrow(/the input scores holds embeddings/);
+    inputs = { ...(await folder('scores')), scores: undefined };
     await expect(run({ task: 'modality', method: 'zero-shot' })).rejects.toThrow(/an encoder–decoder embeds no images/);
+  });
+
+  it("takes for an encoder–decoder's class the mean likelihood of its prompts, by hand", async () => {
+    // Two prompts a class. The first image finds one of the second class's by far the likeliest; the second those of the first class both a little.
+    const kinds = { from: 'modality' as const, templates: ['a {}', '{} showing'], classes: { ct: ['ct'], mri: ['mri'] } };
+    const texts = ['a mri', 'a ct', 'ct showing', 'mri showing', 'another'];
+    const scores = [[3, 1, 1, -9, 50], [0.5, 1, 1, 0.5, 50], [2, 2, 2, 2, 50]];
+    const rows = scores.map((_, row) => ({ id: `r${row}`, group: `g${row}`, split: 'test' as const, modality: row === 0 ? 'mri' : 'ct', caption: null }));
+    const unit = Float32Array.from({ length: 25 }, (_, i) => Number(i % 6 === 0));
+    const embeddings = await temporaryFolder();
+    await writeEmbeddings(embeddings, { kind: 'scores', width: 5, logitScale: 1, rows, image: Float32Array.from(scores.flat()), text: new Float32Array(15), prompts: { texts, values: unit }, facts: [] });
+    const { outputs } = await runStage(stage, { params: { classes: { kinds }, task: 'kinds', method: 'zero-shot' }, inputs: { embeddings: undefined, scores: embeddings, captions: undefined } });
+    const predictions = (await readFile(outputs.predictions, 'utf8')).trim().split('\n').map((line) => JSON.parse(line) as { predicted: string; right: number });
+    // ln((e³ + e⁻⁹) / 2) = 2.31 is above 1; ln((e⁰·⁵ + e⁰·⁵) / 2) = 0.5 below 1; the third is a tie.
+    expect(predictions.map(({ predicted }) => predicted).slice(0, 2)).toEqual(['mri', 'ct']);
+    expect(predictions.map(({ right }) => right)).toEqual([1, 1, 0.5]);
+    const metrics = await readMetrics(outputs.metrics);
+    expect(metrics.get('balanced_accuracy')).toBe(0.875);
+    expect(metrics.get('chance')).toBe(0.5);
+    await expect(runStage(stage, { params: { classes: { kinds }, task: 'kinds', method: 'linear-probe' }, inputs: { embeddings: undefined, scores: embeddings, captions: undefined } })).rejects.toThrow(/linear-probe needs embeddings of images/);
   });
 });

@@ -2,6 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { embeddingsOfSplit, readEmbeddings } from '../../src/study/eval/embedding-folder.ts';
+import { writePredictions } from '../../src/study/eval/predictions.ts';
+import { writeJsonLines } from '../../src/study/data/pairs.ts';
+import { adapterOf } from '../../src/study/nn/adapter-config.ts';
+import { checked } from '../../src/study/nn/model-config.ts';
+import { initialWeights, parametersOf } from '../../src/study/nn/parameters.ts';
 import { modelSize } from '../../src/study/nn/model-size.ts';
 import { loadModel, saveModel } from '../../src/study/nn/model-folder.ts';
 import { openTokens, writeTokens } from '../../src/study/text/token-file.ts';
@@ -77,6 +82,28 @@ describe('the stage embed', () => {
     const trained = outputs().folder;
     await writeTokens(trained, tokens, { size: 40, pad: 0, start: 38, end: 39, unknown: 1 }, 8);
     await expect(embedded({ ...inputs, tokens: trained }, { classes })).rejects.toThrow(/prompts are cut by CLIP's byte pairs/);
+  });
+
+  it('routes hard adapters by what is predicted of images and what captions name, when it is to do without labels', async () => {
+    const { config, training, weights } = await loadModel(inputs.model);
+    const routed = checked({ ...config, adapter: adapterOf('pfeiffer-2+hard') });
+    const start = initialWeights(parametersOf(routed).map((one) => ({ ...one, initial: { kind: 'normal', deviation: 0.3 } as const })), 3);
+    const { folder, file } = outputs();
+    await saveModel(folder, { config: routed, training, weights: new Map([...start, ...weights]) });
+    const { rows, image, text } = await readEmbeddings((await embedded({ ...inputs, model: folder })).embeddings);
+    // All are labelled ct. Every third image is taken for an MRI, every second caption speaks of one.
+    const paths = { routes: `${file}.routes`, captions: `${file}.captions` };
+    await writePredictions(paths.routes, rows.map(({ id, group }, row) => ({ id, group, label: 'ct', predicted: row % 3 === 0 ? 'mri' : 'ct', right: 0 })));
+    await writeJsonLines(paths.captions, rows.map(({ id, group, split }, row) => ({ id, group, split, caption: row % 2 === 0 ? 'an MRI' : 'a CT scan' })));
+    const found = await readEmbeddings((await embedded({ ...inputs, model: folder, ...paths }, { route: 'predicted' })).embeddings);
+    const same = (a: Float32Array, b: Float32Array): boolean[] => rows.map((_, row) => a.subarray(row * 16, (row + 1) * 16).every((value, i) => Math.abs(value - b[row * 16 + i]!) < 1e-5));
+    expect(same(found.image, image)).toEqual(rows.map((_, row) => row % 3 !== 0));
+    expect(same(found.text, text)).toEqual(rows.map((_, row) => row % 2 !== 0));
+    expect(found.rows).toEqual(rows);
+    expect(found.facts.slice(0, 2)).toEqual([{ metric: 'image_route_accuracy', value: 2 / 3 }, { metric: 'caption_route_accuracy', value: 1 / 2 }]);
+    writeFileSync(paths.routes, '{"id":"tiny-192"}\n');
+    await expect(embedded({ ...inputs, model: folder, ...paths }, { route: 'predicted' })).rejects.toThrow(/routes:1: no prediction, which has id and predicted/);
+    await expect(embedded({ ...inputs, ...paths }, { route: 'predicted' })).rejects.toThrow(/d16l1 has no adapters among which a modality chooses/);
   });
 
   it('refuses data that the model was not trained for, and a damaged model', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterOf } from '../../src/study/nn/adapter-config.ts';
+import { decoderOf } from '../../src/study/nn/decoder-config.ts';
 import { exportForeign } from '../../src/study/nn/layouts/foreign-weights.ts';
 import { checked, modelConfig, type ModelConfig } from '../../src/study/nn/model-config.ts';
 import { saveModel, untrained } from '../../src/study/nn/model-folder.ts';
@@ -20,6 +21,7 @@ const save = (name: string, config: ModelConfig): Promise<void> => saveModel(at(
 beforeAll(async () => {
   await save('small', small);
   await save('hard', checked({ ...small, adapter: adapterOf('pfeiffer-4+hard') }));
+  await save('git', checked({ ...small, decoder: decoderOf('git') }));
   await save('mixed', small);
   // The configuration of one model with the weights of another.
   await writeSafeTensors(join(at('mixed'), 'weights.safetensors'), {
@@ -33,7 +35,11 @@ const figures = `
   images: { run: 'mkdir \${out.images}', out: { images: { path: images, kind: folder } } }
   tokens: { run: 'mkdir \${out.tokens}', out: { tokens: { path: tokens, kind: folder } } }
   base: { uses: train, in: { images: images.images, tokens: tokens.tokens }, with: { size: d16l1, pairs: 100 } }
+  route: { run: 'touch \${out.predictions}', out: { predictions: predictions.jsonl } }
 `;
+const classes = '{ kinds: { from: modality, templates: ["{}"], classes: { a: [a], b: [b] } }, named: { from: caption, templates: ["{}"], classes: { a: [a], b: [b] } } }';
+/** Params that are at fault, where no input is. */
+const params = ['way', 'route', 'method', 'task'];
 const said = 'patch: 8, input: { resolution: 16, context: 8, vocabulary: 50 }';
 
 /** Inputs beside images and tokens, stage and params, and what is said of which input or param; null where nothing is wrong. */
@@ -57,11 +63,22 @@ const cases: readonly (readonly [about: string, given: string, uses: string, par
   ['fusion without adapters, on a base that is yet to be trained', 'base: base.model', 'adapt', 'way: pfeiffer-4+fusion, flops: 1e9', 'way', /attends over adapters that were trained before/],
   ['fusion of adapters that are yet to be trained', 'base: base.model, adapters: base.model', 'adapt', 'way: pfeiffer-4+fusion, flops: 1e9', null, /^$/],
   ['a base as it is', `base: ${at('small')}`, 'adapt', 'way: frozen, flops: 1e9', null, /^$/],
+  ['predicted routes without predictions', 'model: base.model', 'embed', 'route: predicted', 'route', /predicted routes need the input `routes` and the input `captions`.*a stage with uses: classify/s],
+  ['predicted routes of a model without adapters', `model: ${at('small')}, routes: route.predictions, captions: ./captions.jsonl`, 'embed', 'route: predicted', 'model', /d16l1 has no adapters among which a modality chooses/],
+  ['predicted routes of adapters', `model: ${at('hard')}, routes: route.predictions, captions: ./captions.jsonl`, 'embed', 'route: predicted', null, /^$/],
+  ['predictions that no route goes by', 'model: base.model, routes: route.predictions', 'embed', '', 'routes', /known routes are the labels.*say route: predicted/s],
+  ['an encoder–decoder of which classes are asked beside captions', `model: ${at('git')}`, 'embed', `classes: ${classes}`, 'model', /scores either captions or the prompts of classes.*imagesOnly/s],
+  ['an encoder–decoder of which images alone are asked', `model: ${at('git')}`, 'embed', 'imagesOnly: [test]', 'model', /scores each caption for each image of one split/],
+  ['an encoder–decoder of which classes are asked', `model: ${at('git')}`, 'embed', `classes: ${classes}, imagesOnly: [test]`, null, /^$/],
+  ['classes of nothing', '', 'classify', `classes: ${classes}, task: kinds, method: zero-shot`, 'method', /neither of the inputs `embeddings` and `scores`/],
+  ['classes by two models', 'embeddings: ./embeddings, scores: ./embeddings', 'classify', `classes: ${classes}, task: kinds, method: zero-shot`, 'method', /are of two models/],
+  ["a probe on an encoder–decoder's scores", 'scores: ./embeddings', 'classify', `classes: ${classes}, task: kinds, method: linear-probe`, 'method', /linear-probe needs embeddings of images.*take method: zero-shot/s],
+  ['classes that are read off captions which are not given', 'embeddings: ./embeddings', 'classify', `classes: ${classes}, task: named, method: zero-shot`, 'task', /the classes of named are read off captions, and the stage has no input `captions`/],
   ['adapters that are to be fused', `base: ${at('small')}, adapters: ${at('hard')}`, 'adapt', 'way: pfeiffer-4+fusion, flops: 1e9', null, /^$/],
 ];
 
 const stageOf = (index: number, [, given, uses, params]: (typeof cases)[number]): string =>
-  `  case${index}: { uses: ${uses}, in: { images: images.images, tokens: tokens.tokens, ${given} }, with: { ${params} } }\n`;
+  `  case${index}: { uses: ${uses}, in: { ${uses === 'classify' ? '' : 'images: images.images, tokens: tokens.tokens, '}${given} }, with: { ${params} } }\n`;
 const pipeline = (indices: readonly number[]): string => `pipeline: given\nstages:${figures}\n${indices.map((index) => stageOf(index, cases[index]!)).join('')}`;
 
 describe('a model that is given as files', () => {
@@ -80,8 +97,8 @@ describe('a model that is given as files', () => {
     const found = diagnostics.filter((one) => one.message.includes(`\`case${index}\``));
     if (wrong === null) return expect(found).toEqual([]);
     expect(found).toHaveLength(1);
-    expect(found[0]).toMatchObject({ code: wrong === 'way' ? 'bad-param' : 'bad-input', position: { line: pipeline(cases.map((__, i) => i)).split('\n').findIndex((line) => line.includes(`case${index}:`)) + 1 } });
-    expect(found[0]!.message).toMatch(wrong === 'way' ? /^`with\.way` of stage/ : new RegExp(`^input \`${wrong}\` of stage`));
+    expect(found[0]).toMatchObject({ code: params.includes(wrong) ? 'bad-param' : 'bad-input', position: { line: pipeline(cases.map((__, i) => i)).split('\n').findIndex((line) => line.includes(`case${index}:`)) + 1 } });
+    expect(found[0]!.message).toMatch(new RegExp(`^${params.includes(wrong) ? `\`with.${wrong}\`` : `input \`${wrong}\``} of stage`));
     expect(`${found[0]!.message} ${found[0]!.hint}`).toMatch(message);
   });
 

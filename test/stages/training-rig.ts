@@ -73,11 +73,11 @@ export const readLines = (path: string): { metric: string; value: number; step?:
 
 /** The embeddings that the stage embed makes of a model, and what it told. */
 export async function embedded(
-  inputs: { readonly images: string; readonly tokens: string; readonly model: string },
+  inputs: { readonly images: string; readonly tokens: string; readonly model: string; readonly routes?: string; readonly captions?: string },
   params: Readonly<Record<string, unknown>> = {},
 ): Promise<{ embeddings: string; told: Told }> {
   const { folder } = outputs();
   const { report, told } = recordingReport();
-  await embed.run({ params: embed.params.parse(params), inputs, outputs: { embeddings: folder }, report, ...surroundings() });
+  await embed.run({ params: embed.params.parse(params), inputs: { routes: undefined, captions: undefined, ...inputs }, outputs: { embeddings: folder }, report, ...surroundings() });
   return { embeddings: folder, told };
 }

@@ -47,6 +47,28 @@ export function classScores(images: Float32Array, classes: Float64Array, width: 
   return scores;
 }
 
+/**
+ * Log of the mean over each class's prompts of e^score, `[images, classes]`. Of scores log p(prompt | image) less log p(prompt) that is
+ * how much likelier the image makes a prompt of the class, whichever it is.
+ * @param scores `[images, width]`, one a prompt
+ * @param places where the prompts' scores are, `[prompts]`
+ * @param classOf the class of each prompt, `[prompts]`
+ */
+export function likelihoodScores(scores: Float32Array, places: readonly number[], classOf: readonly number[], { width, classes }: { readonly width: number; readonly classes: number }): Float64Array {
+  const images = scores.length / width;
+  const result = new Float64Array(images * classes);
+  for (let of = 0; of < classes; of++) {
+    const own = places.filter((_, prompt) => classOf[prompt] === of);
+    if (own.length === 0) throw new RangeError(`class ${of} has no prompt`);
+    for (let image = 0; image < images; image++) {
+      const values = own.map((place) => scores[image * width + place]!);
+      const max = Math.max(...values);
+      result[image * classes + of] = max + Math.log(values.reduce((sum, value) => sum + Math.exp(value - max), 0) / own.length);
+    }
+  }
+  return result;
+}
+
 /** How right each prediction is, `[images]`: 1 or 0, and where its class ties with others at the top, its share of the tie. */
 export function rightShares(scores: ArrayLike<number>, labels: ArrayLike<number>, classes: number): Float64Array {
   return Float64Array.from(labels, (label, image) => {

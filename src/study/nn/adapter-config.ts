@@ -26,6 +26,12 @@ export const adapterNames: readonly string[] = ['projections', 'pfeiffer-16', 'h
 /** The modalities that have an adapter of their own, as the data name them. */
 export const modalityExperts: readonly string[] = ['ct', 'mri', 'x-ray', 'ultrasound', 'other'];
 
+/** The place of a modality's adapter; what has none of its own takes the last. */
+export const expertOf = (experts: readonly string[], modality: string): number => {
+  const found = experts.indexOf(modality);
+  return found < 0 ? experts.length - 1 : found;
+};
+
 /** An adapter by name: `pfeiffer-16`, `lora-8`, `houlsby-16+hard`. @throws ModelConfigError for a name that is not known */
 export function adapterOf(text: string, experts: readonly string[] = modalityExperts): Adapter {
   const [name = '', routing, ...rest] = text.split('+');

@@ -1,6 +1,7 @@
 import { randomOf } from '../data/random.ts';
 import type { ReducibleTokens } from '../text/reducible.ts';
 import { isRandom } from '../text/reduce.ts';
+import { expertOf } from './adapter-config.ts';
 import { pooledAtStart } from './attention-pattern.ts';
 import { partsOfBatch, patchesRead, placesRead, readCaption, rowPatch, textShape, wholeReading } from './reading.ts';
 import type { Reading } from './reading.ts';
@@ -189,8 +190,7 @@ export function batchBuilder(
     const experts = config.adapter!.experts!;
     result.route.fill(0);
     for (let index = 0; index < batch; index++) {
-      const expert = experts.indexOf(images.rows?.[rows[index]!]?.modality ?? '');
-      result.route[index * experts.length + (expert < 0 ? experts.length - 1 : expert)] = 1;
+      result.route[index * experts.length + expertOf(experts, images.rows?.[rows[index]!]?.modality ?? '')] = 1;
     }
   };
   return (rows, draws = {}) => {

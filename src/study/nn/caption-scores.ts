@@ -62,6 +62,14 @@ export function captionScorer(backend: Backend, config: ModelConfig, weights: We
   };
 }
 
+/** How scores are worked out: `prior` is how much of log p(text), estimated over the images, is taken off log p(text | image). */
+export interface ScoreOptions {
+  readonly batch: number;
+  readonly reading?: Reading;
+  readonly prior?: number;
+  readonly watch?: EmbedWatch;
+}
+
 /**
  * Scores of every caption for every image of `rows`, in the form that retrieval takes: image i has the scores as its row, and text j
  * is the unit vector that picks its own, `[rows, rows]` each. A score is log p(caption | image) less `prior` times the log of its mean
@@ -74,37 +82,73 @@ export async function captionScores(
   images: ImageSource,
   tokens: TokenSource,
   rows: ArrayLike<number>,
-  { batch, reading = wholeReading, prior = 1, watch }: { readonly batch: number; readonly reading?: Reading; readonly prior?: number; readonly watch?: EmbedWatch },
+  { reading = wholeReading, ...options }: ScoreOptions,
 ): Promise<Embeddings> {
   const count = rows.length;
   const one = batchBuilder(config, images, tokens, 1, reading);
   // Copies, since the builder gives the same arrays again.
   const parts = Array.from({ length: count }, (_, index) => structuredClone(one(Uint32Array.of(rows[index]!))));
-  const scorer = captionScorer(backend, config, weights, batch, reading);
-  const scores = new Float32Array(count * count);
+  const image = await scoreTable(captionScorer(backend, config, weights, options.batch, reading), count, (index) => parts[index]!, parts, options);
+  return { count, width: count, image, text: picking(count) };
+}
+
+/** Scores of every prompt for every image of `rows`, `[rows, prompts]`, as captionScores has them of captions, and unit vectors that pick a prompt's. */
+export async function promptScores(
+  backend: Backend,
+  config: ModelConfig,
+  weights: Weights,
+  images: ImageSource,
+  prompts: TokenSource,
+  rows: ArrayLike<number>,
+  { reading = wholeReading, ...options }: ScoreOptions,
+): Promise<{ readonly width: number; readonly image: Float32Array; readonly prompts: Float32Array }> {
+  // What comes after a prompt says nothing of it: no more tokens are read than the longest has.
+  const short: Reading = { ...reading, text: { kind: 'reduced', reducer: { kind: 'truncate' }, tokens: prompts.lengths.reduce((most, length) => Math.max(most, length), 0) } };
+  const oneText = batchBuilder(config, images, prompts, 1, short);
+  const texts = Array.from({ length: prompts.count }, (_, index) => structuredClone(oneText(Uint32Array.of(index))));
+  // The text of this row is not looked at.
+  const oneImage = batchBuilder(config, images, { ...prompts, ids: new Int32Array(images.count * prompts.context), lengths: new Uint16Array(images.count).fill(2) }, 1, short);
+  let last = { index: -1, part: texts[0]! };
+  const imageOf = (index: number): Batch => {
+    if (index !== last.index) last = { index, part: structuredClone(oneImage(Uint32Array.of(rows[index]!))) };
+    return last.part;
+  };
+  const image = await scoreTable(captionScorer(backend, config, weights, options.batch, short), rows.length, imageOf, texts, options);
+  return { width: prompts.count, image, prompts: picking(prompts.count) };
+}
+
+/** Unit vectors `[count, count]`, each of which picks one of a row of scores. */
+function picking(count: number): Float32Array {
+  const unit = new Float32Array(count * count);
+  for (let index = 0; index < count; index++) unit[index * (count + 1)] = 1;
+  return unit;
+}
+
+/** Scores `[images, texts]`, images one after the other; lets the scorer go in the end. */
+async function scoreTable(scorer: CaptionScorer, images: number, imageOf: (index: number) => Batch, texts: readonly Batch[], { batch, prior = 1, watch }: ScoreOptions): Promise<Float32Array> {
+  const count = images * texts.length;
+  const scores = new Float32Array(count);
   try {
-    for (let from = 0; from < count * count; from += batch) {
-      const pairs = Array.from({ length: batch }, (_, index) => Math.min(from + index, count * count - 1));
-      const found = scorer.score(pairsOf(pairs.map((pair) => [parts[Math.floor(pair / count)]!, parts[pair % count]!])));
+    for (let from = 0; from < count; from += batch) {
+      const pairs = Array.from({ length: batch }, (_, index) => Math.min(from + index, count - 1));
+      const found = scorer.score(pairsOf(pairs.map((pair) => [imageOf(Math.floor(pair / texts.length)), texts[pair % texts.length]!])));
       pairs.forEach((pair, index) => (scores[pair] = found[index]!));
-      watch?.progress?.(Math.min(count, Math.floor((from + batch) / count)));
+      watch?.progress?.(Math.min(images, Math.floor((from + batch) / texts.length)));
       await setImmediate();
       watch?.signal?.throwIfAborted();
     }
   } finally {
     scorer.dispose();
   }
-  for (let text = 0; text < count && prior !== 0; text++) {
+  for (let text = 0; text < texts.length && prior !== 0; text++) {
     let max = -Infinity;
-    for (let image = 0; image < count; image++) max = Math.max(max, scores[image * count + text]!);
+    for (let image = 0; image < images; image++) max = Math.max(max, scores[image * texts.length + text]!);
     let sum = 0;
-    for (let image = 0; image < count; image++) sum += Math.exp(scores[image * count + text]! - max);
-    const mean = max + Math.log(sum / count);
-    for (let image = 0; image < count; image++) scores[image * count + text]! -= prior * mean;
+    for (let image = 0; image < images; image++) sum += Math.exp(scores[image * texts.length + text]! - max);
+    const mean = max + Math.log(sum / images);
+    for (let image = 0; image < images; image++) scores[image * texts.length + text]! -= prior * mean;
   }
-  const text = new Float32Array(count * count);
-  for (let index = 0; index < count; index++) text[index * (count + 1)] = 1;
-  return { count, width: count, image: scores, text };
+  return scores;
 }
 
 /** A batch of the image of one part and the caption of another, pair by pair. */

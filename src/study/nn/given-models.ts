@@ -102,3 +102,24 @@ export function withFused(path: string, given: SavedModel, base: SavedModel, con
   if (others.length > 0) throw new WeightsError(`the adapters of ${path} were trained on another base:`, 'give the base that they were trained on', others);
   return result;
 }
+
+/** What the stage embed is asked for: of how many splits the images, of how many the captions too, and whether the prompts of classes. */
+export interface AskedEmbeddings {
+  readonly route: 'known' | 'predicted';
+  readonly splits: number;
+  readonly captioned: number;
+  readonly classified: boolean;
+}
+
+/** Whether a model can give them. @throws ModelConfigError if not */
+export function checkAsked({ name, adapter, decoder }: ModelConfig, { route, splits, captioned, classified }: AskedEmbeddings): void {
+  if (route === 'predicted' && adapter?.routing !== 'hard') {
+    throw new ModelConfigError(`${name} has no adapters among which a modality chooses, to be routed by one that is predicted`, 'take a model that was adapted with +hard, or leave route out');
+  }
+  if (decoder === undefined) return;
+  if (classified && captioned > 0) throw new ModelConfigError('an encoder–decoder scores either captions or the prompts of classes for each image', 'put the splits into imagesOnly, or leave classes out');
+  if (!classified && (splits !== 1 || captioned !== 1)) throw new ModelConfigError('an encoder–decoder scores each caption for each image of one split', 'ask for pairs of one, with its captions');
+}
+
+/** Whether a model folder is a model that can give them. */
+export const embedProblem = (path: string, asked: AskedEmbeddings): Promise<GivenProblem | null> => problemOf(async () => checkAsked(await modelFolder(path), asked));

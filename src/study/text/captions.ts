@@ -26,6 +26,9 @@ export async function readCaptions(file: string): Promise<Caption[]> {
   return captions;
 }
 
+/** Captions of a captions file by id. @throws CaptionFileError as readCaptions does */
+export const captionsById = async (file: string): Promise<Map<string, string>> => new Map((await readCaptions(file)).map(({ id, caption }) => [id, caption]));
+
 function parseLine(line: string, place: string): Caption {
   let row: unknown;
   try {
