@@ -21,6 +21,7 @@ export const stage = defineStage({
   outputs: { comparison: 'metrics' },
   async run({ params, inputs, outputs, report }) {
     const { metricLines, readMetrics } = await import('../src/study/metric-lines.ts');
+    const { chanceOf } = await import('../src/study/eval/metrics.ts');
     const { compareRuns } = await import('../src/study/eval/compare.ts');
 
     const read = async (cells: typeof inputs.runs): Promise<{ block: string; fold: string; metrics: Map<string, number> }[]> => {
@@ -48,6 +49,7 @@ export const stage = defineStage({
     const rows = params.metrics.flatMap((name) => {
       const own = valued(runs, name);
       if (own.length === 0) throw new Error(`no run has the metric ${name}; they have ${[...(runs[0]?.metrics.keys() ?? [])].join(', ')}`);
+      const chances = runs.flatMap(({ metrics }) => chanceOf(metrics, name) ?? []);
       const result = compareRuns(own, valued(reference, name), { level: params.level, overlap });
       return [
         { metric: name, value: result.mean },
@@ -57,6 +59,7 @@ export const stage = defineStage({
         { metric: `${name}_difference_low`, value: result.differenceLow },
         { metric: `${name}_difference_high`, value: result.differenceHigh },
         { metric: `${name}_p`, value: result.p },
+        ...(chances.length === 0 ? [] : [{ metric: `${name}_chance`, value: chances.reduce((sum, chance) => sum + chance, 0) / chances.length }]),
       ];
     });
     const facts = params.facts.flatMap((name) => {

@@ -31,18 +31,22 @@ export const stage = defineStage({
         const metrics = await readMetrics(path);
         const of = (suffix: string): number => metrics.get(`${params.metric}${suffix}`) ?? NaN;
         const [name, group] = [String(point[params.axis]), params.by === null ? '' : String(point[params.by])];
-        return { name, group, mean: of(''), low: of('_low'), high: of('_high'), difference: of('_difference'), p: of('_p') };
+        return { name, group, mean: of(''), low: of('_low'), high: of('_high'), chance: of('_chance'), difference: of('_difference'), p: of('_p') };
       }),
     );
     const names = [...new Set(rows.map(({ name }) => name))];
     const groups = [...new Set(rows.map(({ group }) => group))];
     const { reference, better, subject, alpha, metric, label } = params;
     const titled = (group: string): string => (params.by === null ? label : `${label}, ${params.by} ${group}`);
+    // The same for all, but where equal captions are more in one test set than in another.
+    const chances = rows.flatMap(({ chance }) => (Number.isFinite(chance) ? [chance] : []));
+    const [least, most] = [Math.min(...chances), Math.max(...chances)];
     const plot = barChart({
       title: params.title,
       categories: names,
       x: params.axis,
       y: { label },
+      ...(chances.length === 0 ? {} : { reference: { value: chances.reduce((sum, chance) => sum + chance, 0) / chances.length, name: most > 1.05 * least ? 'chance, on average' : 'chance' } }),
       width: Math.max(760, 64 * names.length),
       series: groups.map((group) => {
         const found = names.map((name) => rows.find((row) => row.name === name && row.group === group));

@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { GatheredCell } from '../../src/stage.ts';
+import { chanceOf } from '../../src/study/eval/metrics.ts';
 import { metricLines, readMetrics } from '../../src/study/metric-lines.ts';
 import { stage as compareModels } from '../../stages/compare-models.ts';
 import { stage as plotComparison } from '../../stages/plot-comparison.ts';
@@ -13,7 +14,7 @@ async function cells(sharing: string, values: readonly (number | null)[]): Promi
   return Promise.all(
     values.map(async (value, index): Promise<GatheredCell> => {
       const [seed, path] = [index + 1, join(folder, `${index}.jsonl`)];
-      if (value !== null) await writeFile(path, metricLines([{ metric: 'recall_at_10', value }, { metric: 'parameters', value: 1000 }]));
+      if (value !== null) await writeFile(path, metricLines([{ metric: 'recall_at_10', value }, { metric: 'parameters', value: 1000 }, { metric: 'chance_at_10', value: 0.04 }]));
       return { point: { sharing, seed }, cell: `evaluate[sharing=${sharing},seed=${seed}]`, path: value === null ? null : path, status: value === null ? 'failed' : 'done' };
     }),
   );
@@ -30,6 +31,7 @@ describe('comparing models', () => {
     const metrics = await readMetrics(outputs.comparison);
     expect(metrics.get('runs')).toBe(3);
     expect(metrics.get('parameters')).toBe(1000);
+    expect(metrics.get('recall_at_10_chance')).toBeCloseTo(0.04, 12);
     expect(metrics.get('recall_at_10_difference')).toBeCloseTo((0.1 + 0.12 + 0.1) / 3, 12); // the failed third seed has no part in it
     expect(metrics.get('recall_at_10_p')).toBeLessThan(0.01);
     expect(notes[0]).toMatch(/^recall_at_10 0\.607 .* 0\.107 against the reference/);
@@ -51,7 +53,7 @@ describe('comparing models', () => {
 
   it('names the metrics there are when the asked one is not', async () => {
     const runs = await cells('all', [0.5]);
-    await expect(runStage(compareModels, { params: { ...params, metrics: ['los'] }, inputs: { runs, reference: runs } })).rejects.toThrow(/no run has the metric los; they have recall_at_10, parameters/);
+    await expect(runStage(compareModels, { params: { ...params, metrics: ['los'] }, inputs: { runs, reference: runs } })).rejects.toThrow(/no run has the metric los; they have recall_at_10, parameters, chance_at_10/);
   });
 
   it('draws bars with intervals and says what they show, corrected for many comparisons', async () => {
@@ -73,5 +75,24 @@ describe('comparing models', () => {
     expect(answer).toMatch(/Holm's, over 2 comparisons/);
     const svg = await readFile(outputs.plot, 'utf8');
     for (const name of ['dual', 'all', 'blocks']) expect(svg).toContain(name);
+    // Chance is 0.04 of an axis from 0 to 0.6: its line lies low, dashed, and is named.
+    expect(svg).toContain('>chance<');
+    const heights = [...svg.matchAll(/<line [^>]*stroke-dasharray[^>]*>/g)].map(([line]) => Number(/ y1="([\d.]+)"/.exec(line)![1]));
+    const bars = [...svg.matchAll(/<rect [^>]*y="([\d.]+)"[^>]*height="([\d.]+)"/g)].map(([, y, height]) => ({ y: Number(y), height: Number(height) })).filter(({ height }) => height > 20);
+    const [foot, bar] = [bars[0]!.y + bars[0]!.height, bars[0]!.height / (reference.reduce((sum, value) => sum + value, 0) / 4)];
+    expect(Math.max(...heights)).toBeCloseTo(foot - 0.04 * bar, 0);
+  });
+
+  it('knows chance by the names of metrics, and draws no line where there is none', async () => {
+    const metrics = new Map([['chance_at_1', 0.1], ['chance_at_5_pool_100', 0.2], ['loss_chance', 3], ['chance', 0.25]]);
+    const found = ['recall_at_1', 'image_to_text_recall_at_1', 'recall_at_5_pool_100', 'recall_at_10', 'loss', 'loss_calibrated', 'balanced_accuracy', 'macro_auc', 'parameters'].map((name) => chanceOf(metrics, name));
+    expect(found).toEqual([0.1, 0.1, 0.2, undefined, 3, 3, 0.25, 0.5, undefined]);
+    const comparison = join(await temporaryFolder(), 'comparison.jsonl');
+    await writeFile(comparison, metricLines([{ metric: 'recall_at_10', value: 0.4 }]));
+    const { outputs } = await runStage(plotComparison, {
+      params: { axis: 'sharing', reference: 'dual', title: 'Sharing', label: 'recall at 10' },
+      inputs: { comparisons: [{ point: { sharing: 'dual' }, cell: 'compare[sharing=dual]', path: comparison, status: 'done' }] },
+    });
+    expect(await readFile(outputs.plot, 'utf8')).not.toContain('chance');
   });
 });

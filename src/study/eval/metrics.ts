@@ -44,3 +44,12 @@ export function retrievalMetrics(scores: RetrievalScores, suffix = ''): NamedVal
   add('retrieval_pools', scores.pools);
   return metrics;
 }
+
+/** What guessing gives of a metric, by the names that evaluate and classify write; undefined where it is not known. */
+export function chanceOf(metrics: ReadonlyMap<string, number>, metric: string): number | undefined {
+  const recall = /^(?:image_to_text_|text_to_image_)?recall(_at_\d+(?:_pool_\d+)?)$/.exec(metric);
+  if (recall !== null) return metrics.get(`chance${recall[1]}`);
+  if (metric === 'loss' || metric === 'loss_calibrated') return metrics.get('loss_chance');
+  if (metric === 'accuracy' || metric === 'balanced_accuracy') return metrics.get('chance');
+  return metric === 'macro_auc' ? 0.5 : undefined;
+}
