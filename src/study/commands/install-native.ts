@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { backendsFolder, nativeFolders, readReady, readyFileName } from '../nn/native-install.ts';
 import type { ReadyFile } from '../nn/native-install.ts';
+import { holdStderrFile } from '../nn/load-addon.ts';
 import { findNvidia } from '../nn/nvidia.ts';
 import { CommandError } from './command.ts';
+import { holdStderrSource } from './hold-stderr.ts';
 import { withInstallLock } from './install-lock.ts';
 import { addonPatches, addonSource, headersSource, tensorFlowVersion, wheelsFor } from './native-sources.ts';
 import type { Device, NpmSource, Wheels } from './native-sources.ts';
@@ -32,6 +34,7 @@ export const nativeFolder = (env: NodeJS.ProcessEnv, device: Device = 'cpu'): st
 export async function installNative({ env, say, force, device = 'cpu' }: InstallOptions): Promise<string> {
   const folder = nativeFolder(env, device);
   if (!force && readReady(folder) !== null) {
+    if (!existsSync(join(folder, holdStderrFile))) await addHoldStderr(folder, { env, say });
     say(`TensorFlow ${tensorFlowVersion} is already installed in ${folder}`);
     return folder;
   }
@@ -65,6 +68,7 @@ export async function installNative({ env, say, force, device = 'cpu' }: Install
     const binding = 'tfjs_binding.node';
     say('compiling the addon …');
     await compile(folder, compiler, binding, env);
+    await compileHoldStderr(folder, compiler, env);
     await checkLoads(join(folder, binding), env);
     const ready: ReadyFile = { format: 1, tensorflow: tensorFlowVersion, device, binding };
     await writeFile(join(folder, `${readyFileName}.part`), `${JSON.stringify(ready)}\n`);
@@ -185,6 +189,28 @@ async function compile(folder: string, compiler: string, binding: string, env: N
   await rename(join(folder, part), join(folder, binding));
 }
 
+/** For installations made without it, which work as they are. */
+async function addHoldStderr(folder: string, { env, say }: Pick<InstallOptions, 'env' | 'say'>): Promise<void> {
+  try {
+    await withInstallLock(folder, async () => compileHoldStderr(folder, await checkTools(env), env));
+  } catch (error) {
+    say(`TensorFlow goes on to write notes to stderr when it is loaded: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function compileHoldStderr(folder: string, compiler: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const source = join(folder, 'hold_stderr.cc');
+  const part = join(folder, `${holdStderrFile}.part`);
+  await writeFile(source, holdStderrSource);
+  const flags = ['-O2', '-std=c++17', '-shared', '-fPIC', '-w', '-DNAPI_VERSION=8', '-I', join(folder, 'node-api-headers', 'include')];
+  try {
+    await run([compiler, ...flags, source, '-o', part], env);
+  } catch (cause) {
+    throw failure('the addon that holds stderr back does not compile', cause, 'use g++ 9 or newer (CXX=g++-12), or: pipe backend remove && pipe backend install');
+  }
+  await rename(part, join(folder, holdStderrFile));
+}
+
 /** Loads it in a process of its own: a library that does not fit this machine must not take this one down. */
 async function checkLoads(binding: string, env: NodeJS.ProcessEnv): Promise<void> {
   const script = 'const m = { exports: {} }; process.dlopen(m, process.argv[1]); process.stdout.write(m.exports.TF_Version)';
@@ -207,7 +233,7 @@ function failure(what: string, cause: unknown, hint: string): CommandError {
 }
 
 async function removeParts(folder: string): Promise<void> {
-  for (const name of [readyFileName, 'python', 'tfjs-node', 'node-api-headers', 'tfjs_binding.node']) {
+  for (const name of [readyFileName, 'python', 'tfjs-node', 'node-api-headers', 'tfjs_binding.node', holdStderrFile]) {
     await rm(join(folder, name), { recursive: true, force: true });
   }
 }

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
+import { holdStderrFile } from './load-addon.ts';
 
 /** A native TensorFlow that can be loaded: the tfjs-node addon, linked against TensorFlow's C library. */
 export interface NativeInstall {
@@ -78,7 +79,8 @@ export function portableFiles({ origin, binding }: NativeInstall): ReadonlyMap<s
   const libraries = readFolder(tensorflow).filter((name) => /^libtensorflow.*\.so\.2$/.test(name)).map((name) => join(tensorflow, name));
   // CUDA's libraries and its assembler, in wheels of their own beside it; headers and Python's files are not needed.
   const cuda = filesBelow(join(origin, 'python', 'nvidia')).filter((path) => !/\/(include|__pycache__)\/|\.(py|h|hpp|a)$/.test(path));
-  return new Map([join(origin, readyFileName), binding, ...libraries, ...cuda].map((path) => [relative(origin, path), path]));
+  const quiet = [join(origin, holdStderrFile)].filter(existsSync);
+  return new Map([join(origin, readyFileName), binding, ...quiet, ...libraries, ...cuda].map((path) => [relative(origin, path), path]));
 }
 
 function filesBelow(folder: string): string[] {

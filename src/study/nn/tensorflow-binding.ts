@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import type { NativeInstall } from './native-install.ts';
+import { loadAddon } from './load-addon.ts';
 
 /** What is used of the tfjs-node addon: a thin layer on TensorFlow's C API. Ids name tensors and sessions it holds. */
 export interface TensorFlowBinding {
@@ -39,11 +40,10 @@ export function loadBinding(
   for (const [name, value] of Object.entries(settings)) process.env[name] = value;
   // TensorFlow turns oneDNN's operations on by itself only where the processor has AVX-512's; they gain a quarter of a step without, too.
   if (process.arch === 'x64') process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '1';
+  const loud = process.env['TF_CPP_MIN_LOG_LEVEL'] === '0';
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '3';
   // XLA's assembler (ptxas) lies beside the library, where it does not look by itself.
   if (device === 'gpu') process.env['XLA_FLAGS'] ??= `--xla_gpu_cuda_data_dir=${join(dirname(path), 'python', 'nvidia', 'cuda_nvcc')}`;
-  const module: { exports: unknown } = { exports: {} };
-  process.dlopen(module, path);
-  loaded = { path, threads, binding: module.exports as TensorFlowBinding };
+  loaded = { path, threads, binding: loadAddon(path, { quiet: !loud }) as TensorFlowBinding };
   return loaded;
 }

@@ -66,6 +66,14 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('pipe ba
     writeFileSync(join(nativeFolder(env), 'ready.json'), JSON.stringify({ format: 1, tensorflow: '2.21.0', device: 'cpu', binding: 'tfjs_binding.node' }));
     const lines: string[] = [];
     await installNative({ env, say: (line) => lines.push(line), force: false });
+    // One made before there was an addon that keeps stderr clean works without, where it cannot be compiled.
+    expect(lines).toEqual([
+      expect.stringMatching(/^TensorFlow goes on to write notes to stderr when it is loaded: Python 3 is needed/),
+      `TensorFlow 2.21.0 is already installed in ${nativeFolder(env)}`,
+    ]);
+    lines.length = 0;
+    writeFileSync(join(nativeFolder(env), 'hold_stderr.node'), '');
+    await installNative({ env, say: (line) => lines.push(line), force: false });
     expect(lines).toEqual([`TensorFlow 2.21.0 is already installed in ${nativeFolder(env)}`]);
     // One for graphics processors that was not finished goes, too.
     mkdirSync(nativeFolder(env, 'gpu'));
