@@ -1,5 +1,5 @@
 /** Files, folders and globs of the project that a cell reads: what they hold now. */
-import { basename, isAbsolute, resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { PipeError } from '../diagnostic.ts';
 import type { JsonObject } from '../json.ts';
 import type { CellInput } from '../pipeline/model.ts';
@@ -26,7 +26,7 @@ export function readPathInput(input: PathInput, root: string, stats: StatCache, 
   const path = absolutePath(input, root);
   const content = stats.content(path, nodes);
   if (content === null) return { value: { type: 'missing' }, missing: true };
-  const name = bytePath(basename(path));
+  const name = bytePath(path.slice(path.lastIndexOf('/') + 1));
   if ('tree' in content) {
     const { digest } = content.tree;
     return { value: { type: 'folder', digest: namedDigest('d', name, digest), tree: digest.toString('hex') }, missing: false };

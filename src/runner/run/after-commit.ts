@@ -31,11 +31,6 @@ function tidyUp(context: RunContext, cell: Cell, { key, attempt, folder }: { key
   if (cell.settings.checkpoint) context.inBackground(removeWorkFolder(join(context.store.cache, 'checkpoints', key)));
 }
 
-/** Whether only a host has it. */
-function isAway({ store }: RunContext, artefact: Artefact): boolean {
-  return !existsSync(store.artefacts.pathOf(artefact)) && store.artefacts.elsewhere(artefact.digest).length > 0;
-}
-
 /** To others, where the shared cache is written to. */
 export function push({ shared, inBackground }: RunContext, { cell, settled }: { readonly cell: Cell; readonly settled: Settled }, attempt: number, outputs: Outputs): void {
   if (shared === null || !cell.settings.shared || cell.settings.always) return;
@@ -46,25 +41,27 @@ export function push({ shared, inBackground }: RunContext, { cell, settled }: { 
 
 /** Links in cache/out and copies in the project, of a cell that ran or is fresh. Troubles with them do not undo the result. */
 export function makeVisible(context: RunContext, cell: Cell, outputs: Outputs): void {
-  const shown: Record<string, Artefact> = {};
-  for (const [name, artefact] of Object.entries(outputs)) if (cell.outputs[name]?.temp !== true && !isAway(context, artefact)) shown[name] = artefact;
+  const { store, graph } = context;
+  const kept: Record<string, Artefact> = {};
+  for (const name in outputs) if (cell.outputs[name]?.temp !== true) kept[name] = outputs[name]!;
   try {
-    const away = context.store.artefacts.supply === null ? {} : takeAway(context, shown);
-    showOutputs(context.store, context.graph, cell, shown);
-    publishOutputs(context.store, context.graph, cell, shown);
-    if (Object.keys(away).length > 0) publishFromElsewhere(context, cell, away);
+    showOutputs(store, graph, cell, kept);
+    if (Object.keys(graph.stages[cell.stage]!.publish).length === 0) return;
+    const away = takeAway(context, kept);
+    publishOutputs(store, graph, cell, kept);
+    if (store.artefacts.supply !== null && Object.keys(away).length > 0) publishFromElsewhere(context, cell, away);
   } catch (error) {
     context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `outputs could not be shown: ${messageOf(error)}` });
   }
 }
 
-/** Takes out of `shown` what is elsewhere, and gives it. */
-function takeAway({ store }: RunContext, shown: Record<string, Artefact>): Record<string, Artefact> {
+/** Takes out of `kept` what only a host or a shared cache has, and gives it. */
+function takeAway({ store: { artefacts } }: RunContext, kept: Record<string, Artefact>): Record<string, Artefact> {
   const away: Record<string, Artefact> = {};
-  for (const [name, artefact] of Object.entries(shown)) {
-    if (existsSync(store.artefacts.pathOf(artefact))) continue;
+  for (const [name, artefact] of Object.entries(kept)) {
+    if (existsSync(artefacts.pathOf(artefact)) || (artefacts.supply === null && artefacts.elsewhere(artefact.digest).length === 0)) continue;
     away[name] = artefact;
-    delete shown[name];
+    delete kept[name];
   }
   return away;
 }

@@ -22,6 +22,8 @@ export class RunReport {
   /** The last word on each cell: one that was fresh and had to run again counts once. */
   readonly #last = new Map<number, CellStatus>();
   readonly #current = new Map<number, CurrentResult>();
+  #planned: ReadonlySet<number> | null = null;
+  #notes: ReadonlyMap<number, string> = new Map();
 
   constructor(context: RunContext) {
     this.#context = context;
@@ -39,7 +41,7 @@ export class RunReport {
   fresh(cell: Cell, result: Extract<CellResult, { kind: 'done' }>): void {
     this.#count(cell, 'fresh');
     this.#keep(cell, result.attempt);
-    this.#emit(cell, 'fresh', { key: result.actionKey, attempt: result.attempt, summary: this.#context.store.results.lastNote(result.attempt) });
+    this.#emit(cell, 'fresh', { key: result.actionKey, attempt: result.attempt, summary: this.#noteOf(result.attempt) });
   }
 
   stopped(cell: Cell): void {
@@ -83,6 +85,16 @@ export class RunReport {
       ...(end.status === 'failed' ? { cause: end.cause, tail: end.tail } : {}),
       ...(end.status === 'interrupted' ? { cause: 'cancelled' as const } : {}),
     });
+  }
+
+  /** What the plan's fresh cells last said of themselves is asked for at once. */
+  #noteOf(attempt: number): string | null {
+    const { results } = this.#context.store;
+    if (this.#planned === null) {
+      this.#planned = new Set(this.#context.plan.cells.flatMap(({ state, record }) => (state === 'fresh' && record !== null ? [record.attempt] : [])));
+      this.#notes = results.lastNotes([...this.#planned]);
+    }
+    return this.#planned.has(attempt) ? (this.#notes.get(attempt) ?? null) : results.lastNote(attempt);
   }
 
   #count(cell: Cell, status: CellStatus): void {

@@ -12,7 +12,7 @@ import { faultPoint } from '../fault-point.ts';
 import { bootId } from './boot.ts';
 import { bytePath, errorCode, fsPath } from './file-bytes.ts';
 import { hashAndSync, syncFiles } from './hash-async.ts';
-import { changedMeanwhile, entryStat, measure, measureWith } from './measure-output.ts';
+import { changedMeanwhile, entryStat, measure, measureWith, roughEntryStat } from './measure-output.ts';
 import type { Entry, Measured } from './measure-output.ts';
 import { hashTree, statEntry } from './merkle.ts';
 import type { Artefact, Digest } from './model.ts';
@@ -242,15 +242,15 @@ export class ArtefactStore {
 
   #unchanged(path: string, recorded: Buffer): boolean {
     const root = bytePath(path);
-    const top = entryStat(root);
+    const top = roughEntryStat(root);
     if (top === null) return false;
     const only = StatRow.matchesOnly(recorded, top);
     if (only !== null) return only;
     const row = StatRow.unpack(recorded);
     if (row === null) return false;
     return row.names.every((relative, place) => {
-      const stat = entryStat(relative === '' ? root : `${root}/${relative}`);
-      return stat !== null && row.matches(place, stat);
+      const stat = roughEntryStat(relative === '' ? root : `${root}/${relative}`);
+      return stat !== null && row.matchesRough(place, stat);
     });
   }
 

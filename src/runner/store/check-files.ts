@@ -1,11 +1,13 @@
 /** Are the files of a folder, by their stats, those of its row? Done by the main thread and by helpers beside it. */
 import { lstatSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { fsPath, isAscii } from './file-bytes.ts';
 import { trustsFolder } from './folder-proof.ts';
 import type { FolderTimes } from './folder-proof.ts';
+import { nanoseconds } from './rough-times.ts';
 import type { StatRow } from './stat-row.ts';
 
-const how = { bigint: true, throwIfNoEntry: false } as const;
+const how = { throwIfNoEntry: false } as const;
 
 /** Files `from` to `to` (exclusive). False as soon as one is not surely the one that was hashed, or cannot be looked at. */
 export function filesUntouched(folder: string, row: StatRow, from: number, to: number): boolean {
@@ -15,7 +17,7 @@ export function filesUntouched(folder: string, row: StatRow, from: number, to: n
     for (let place = from; place < to; place++) {
       const path = prefix + row.names[place]!;
       const stat = lstatSync(plain ? path : fsPath(path), how);
-      if (stat === undefined || !row.trusts(place, stat)) return false;
+      if (stat === undefined || !row.trustsRough(place, stat)) return false;
     }
     return true;
   } catch {
@@ -23,10 +25,11 @@ export function filesUntouched(folder: string, row: StatRow, from: number, to: n
   }
 }
 
-export function folderUntouched(folder: string, times: FolderTimes): boolean {
+/** `known`: its stats, where somebody has just asked for them. */
+export function folderUntouched(folder: string, times: FolderTimes, known: Stats | null): boolean {
   try {
-    const stat = lstatSync(fsPath(folder), how);
-    return stat !== undefined && trustsFolder(times, stat);
+    const stat = known ?? lstatSync(fsPath(folder), how);
+    return stat !== undefined && stat.isDirectory() && trustsFolder(times, nanoseconds(stat.mtimeMs), nanoseconds(stat.ctimeMs), stat.ino);
   } catch {
     return false;
   }

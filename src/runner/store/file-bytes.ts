@@ -4,7 +4,7 @@
  * equals the ordinary path as long as that is ASCII.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
-import type { BigIntStats } from 'node:fs';
+import type { BigIntStats, Stats } from 'node:fs';
 import { createHash, hash } from 'node:crypto';
 import { PipeError } from '../diagnostic.ts';
 import type { Digest } from './model.ts';
@@ -76,8 +76,8 @@ export function hashFile(bytes: string, size?: bigint): Buffer {
 }
 
 /** The git rule: executable by its owner. */
-export function isExecutable(stat: BigIntStats): boolean {
-  return (stat.mode & 0o100n) !== 0n;
+export function isExecutable({ mode }: Pick<Stats, 'mode'> | Pick<BigIntStats, 'mode'>): boolean {
+  return (Number(mode) & 0o100) !== 0;
 }
 
 /** What went wrong with a path while it was being read, as an expected failure that names it. */

@@ -50,7 +50,7 @@ export class FolderScan {
   finish(node: Buffer, digest: Buffer, stat: BigIntStats, checkedAt: bigint): void {
     this.#proof = proveFolder(node, digest, stat, Number(this.#size), checkedAt);
     const before = this.#known.proof;
-    this.#stale = this.#proof === null ? before !== null : before === null || !before.digest.equals(digest) || !trustsFolder(before, stat);
+    this.#stale = this.#proof === null ? before !== null : before === null || !before.digest.equals(digest) || !trustsFolder(before, Number(stat.mtimeNs), Number(stat.ctimeNs), Number(stat.ino));
   }
 
   /** What is to be written; null when all was known. */

@@ -1,5 +1,5 @@
 /** `cache/out/<pipeline>/<cell>/<output>`: symbolic links to the artefacts, for people and for other programs. */
-import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { faultPoint } from '../fault-point.ts';
 import type { Cell, CellGraph } from '../pipeline/model.ts';
@@ -23,8 +23,8 @@ export function visibleFolder(cache: string, pipeline: string, cellId: string): 
 }
 
 /**
- * Points the links of a cell at its outputs, each by one atomic swap and only where it differs. Returns the paths of
- * those that were changed. A file that somebody put in a link's place is kept beside it.
+ * Points the links of a cell at those of its outputs that are here, each by one atomic swap and only where it differs.
+ * Returns the paths of those that were changed. A file that somebody put in a link's place is kept beside it.
  */
 export function showOutputs(store: Store, graph: CellGraph, cell: Cell, outputs: Readonly<Record<string, Artefact>>): string[] {
   const folder = visibleFolder(store.cache, graph.pipeline, cell.id);
@@ -35,7 +35,7 @@ export function showOutputs(store: Store, graph: CellGraph, cell: Cell, outputs:
     const link = `${folder}/${name}`;
     const target = `${up}artefacts/${artefact.digest}/${artefact.name}`;
     const now = linkTarget(link);
-    if (now === target) continue;
+    if (now === target || !existsSync(store.artefacts.pathOf(artefact))) continue;
     if (changed.length === 0) mkdirSync(folder, { recursive: true });
     if (now === 'other') renameSync(link, `${link}.edited-${Date.now().toString(36)}`);
     if (changed.length === 0) sweep(folder);

@@ -1,6 +1,6 @@
 /** What an output is: its digest, size and the stats of all that is in it. */
 import { lstatSync } from 'node:fs';
-import type { BigIntStats } from 'node:fs';
+import type { BigIntStats, Stats } from 'node:fs';
 import { PipeError } from '../diagnostic.ts';
 import { bytePath, errorCode, fileTrouble, fsPath, hashFile, isExecutable } from './file-bytes.ts';
 import { hashAndSync } from './hash-async.ts';
@@ -70,8 +70,17 @@ export function changedMeanwhile(path: string): PipeError {
 }
 
 export function entryStat(path: string): BigIntStats | null {
+  return statOrNull(path, () => lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false }));
+}
+
+/** See `rough-times.ts`. */
+export function roughEntryStat(path: string): Stats | null {
+  return statOrNull(path, () => lstatSync(fsPath(path), { throwIfNoEntry: false }));
+}
+
+function statOrNull<T>(path: string, look: () => T | undefined): T | null {
   try {
-    return lstatSync(fsPath(path), { bigint: true, throwIfNoEntry: false }) ?? null;
+    return look() ?? null;
   } catch (error) {
     if (errorCode(error) === 'ENOTDIR') return null;
     throw fileTrouble(path, error);

@@ -98,7 +98,7 @@ export function* readNode(node: Uint8Array): Generator<NodeEntry> {
 export function namedDigest(type: EntryType, name: string, content: Uint8Array): Digest {
   const node = new NodeWriter();
   node.add(type, name, content);
-  return node.digest().toString('hex') as Digest;
+  return hash('sha256', node.bytes(), 'hex') as Digest;
 }
 
 /** Digests of the files of one folder, by name; called in order of name. */

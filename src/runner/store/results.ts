@@ -233,6 +233,14 @@ export class Results {
     return this.#statements.prepare<[number], { note: string | null }>(`SELECT json_extract(notes, '$[#-1]') AS note FROM attempt WHERE id = ?`).get(attempt)?.note ?? null;
   }
 
+  /** The same of many, by attempt; of those that said anything. */
+  lastNotes(attempts: readonly number[]): Map<number, string> {
+    const rows = this.#statements.prepare<[string], { id: number; note: string }>(
+      `SELECT attempt.id AS id, json_extract(notes, '$[#-1]') AS note FROM json_each(?) JOIN attempt ON attempt.id = json_each.value WHERE notes <> '[]'`,
+    ).all(JSON.stringify(attempts));
+    return new Map(rows.map(({ id, note }) => [id, note]));
+  }
+
   /** Whether there was an attempt with the action key before this one. */
   hasEarlierAttempt(actionKey: Key, attempt: number): boolean {
     return this.#statements.prepare('SELECT 1 FROM attempt WHERE action_key = ? AND id < ? LIMIT 1').get(actionKey, attempt) !== undefined;
@@ -295,8 +303,8 @@ export class Results {
   }
 }
 
-function toRecord(row: RecordRow): ResultRecord {
-  return { ...row, outputs: JSON.parse(row.outputs) as Outputs };
+function toRecord({ key, kind, attempt, outputs, accepted }: RecordRow): ResultRecord {
+  return { key, kind, attempt, outputs: JSON.parse(outputs) as Outputs, accepted };
 }
 
 function sameOutputs(a: Outputs, b: Outputs): boolean {

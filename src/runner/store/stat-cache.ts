@@ -3,14 +3,14 @@
  * Only the rows of the folders in question are loaded. For whoever asks, everything is synchronous.
  */
 import { lstatSync, realpathSync } from 'node:fs';
-import type { BigIntStats } from 'node:fs';
+import type { BigIntStats, Stats } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
 import { bytePath, errorCode, fileTrouble, fsPath, hashFile, isExecutable, shownPath } from './file-bytes.ts';
 import { FolderScan } from './folder-scan.ts';
-import { hashTree } from './merkle.ts';
+import { hashTree, statEntry } from './merkle.ts';
 import type { EntryType, TreeFacts } from './merkle.ts';
-import { StatRowBuilder, racyWindow } from './stat-row.ts';
+import { StatRowBuilder } from './stat-row.ts';
 import type { StatRow } from './stat-row.ts';
 import type { Helpers } from './stat-tasks.ts';
 import { StatTable } from './stat-table.ts';
@@ -24,9 +24,15 @@ export interface FileFacts {
   readonly size: number;
 }
 
+interface AddedFile {
+  readonly stat: BigIntStats;
+  readonly checkedAt: bigint;
+  readonly digest: Buffer;
+}
+
 /** Files hashed one by one since the folder's row was read. */
 interface Added {
-  readonly files: Map<string, { readonly stat: BigIntStats; readonly checkedAt: bigint; readonly digest: Buffer }>;
+  readonly files: Map<string, AddedFile>;
   /** Where the next file in order of name should be. */
   next: number;
 }
@@ -62,15 +68,15 @@ export class StatCache {
   content(path: string, nodes: TreeNodes): { readonly file: FileFacts } | { readonly tree: TreeFacts } | null {
     const { bytes, stat } = this.#target(path);
     if (stat === null) return null;
-    if (stat.isDirectory()) return { tree: this.#tree(bytes, nodes) };
+    if (stat.isDirectory()) return { tree: this.#tree(bytes, stat, nodes) };
     if (stat.isFile()) return { file: this.#fileFacts(bytes, stat) };
     throw new PipeError(`${path} is neither a file nor a folder`, { exitCode: 1, code: 'special-file' });
   }
 
-  #fileFacts(bytes: string, stat: BigIntStats): FileFacts {
+  #fileFacts(bytes: string, stat: Stats): FileFacts {
     const slash = bytes.lastIndexOf('/');
     const digest = this.#fileDigest(bytes.slice(0, slash), bytes.slice(slash + 1), stat);
-    return { type: isExecutable(stat) ? 'x' : 'f', digest, size: Number(stat.size) };
+    return { type: isExecutable(stat) ? 'x' : 'f', digest, size: stat.size };
   }
 
   /**
@@ -78,13 +84,19 @@ export class StatCache {
    * folder's node. Throws PipeError when something in it cannot be read or leads out of it.
    */
   folder(path: string, nodes?: TreeNodes): TreeFacts {
-    return this.#tree(this.#target(path).bytes, nodes);
+    const { bytes, stat } = this.#target(path);
+    return this.#tree(bytes, stat, nodes);
   }
 
-  #tree(root: string, nodes?: TreeNodes): TreeFacts {
+  #tree(root: string, stat: Stats | null, nodes?: TreeNodes): TreeFacts {
     const began = this.#now();
     this.#mergeAdded(root);
-    const untouched = untouchedFolders(root, this.#table, this.#helpers);
+    const untouched = untouchedFolders(root, stat, this.#table, this.#helpers);
+    const whole = untouched.facts.get(root);
+    if (whole !== undefined) {
+      nodes?.setTree(whole.digest.toString('hex'), () => untouched.nodes(root));
+      return whole;
+    }
     const scans = new Map<string, FolderScan>();
     const facts = hashTree(root, {
       known: folder => {
@@ -117,7 +129,7 @@ export class StatCache {
   }
 
   /** What a path leads to, over links. */
-  #target(path: string): { readonly bytes: string; readonly stat: BigIntStats | null } {
+  #target(path: string): { readonly bytes: string; readonly stat: Stats | null } {
     const bytes = bytePath(path);
     const stat = this.#stat(bytes);
     if (stat?.isSymbolicLink() !== true) return { bytes, stat };
@@ -131,17 +143,19 @@ export class StatCache {
     this.#table.flush();
   }
 
-  #fileDigest(path: string, name: string, stat: BigIntStats): Buffer {
+  #fileDigest(path: string, name: string, stat: Stats): Buffer {
     const { row } = this.#table.get(path);
     const added = this.#addedTo(path);
     const known = added.files.get(name);
-    if (known !== undefined && same(known.stat, stat) && newest(stat) < known.checkedAt - racyWindow) return known.digest;
+    if (known !== undefined && trusts(known, stat)) return known.digest;
     const place = row?.place(name, added.next) ?? -1;
     added.next = place + 1;
-    if (row !== null && place >= 0 && row.trusts(place, stat)) return row.digest(place);
+    if (row !== null && place >= 0 && row.trustsRough(place, stat)) return row.digest(place);
+    const file = `${path}/${name}`;
+    const exact = statEntry(file);
     const checkedAt = this.#now();
-    const digest = this.#hash(`${path}/${name}`, stat.size);
-    added.files.set(name, { stat, checkedAt, digest });
+    const digest = this.#hash(file, exact.size);
+    added.files.set(name, { stat: exact, checkedAt, digest });
     return digest;
   }
 
@@ -172,9 +186,9 @@ export class StatCache {
     return BigInt(this.#clock()) * 1_000_000n;
   }
 
-  #stat(bytes: string): BigIntStats | null {
+  #stat(bytes: string): Stats | null {
     try {
-      return lstatSync(fsPath(bytes), { bigint: true, throwIfNoEntry: false }) ?? null;
+      return lstatSync(fsPath(bytes), { throwIfNoEntry: false }) ?? null;
     } catch (error) {
       if (errorCode(error) === 'ENOTDIR') return null;
       throw fileTrouble(bytes, error);
@@ -208,10 +222,9 @@ function merged(row: StatRow | null, { files }: Added): StatRow {
   return builder.finish();
 }
 
-function same(a: BigIntStats, b: BigIntStats): boolean {
-  return a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs && a.ino === b.ino;
-}
-
-function newest(stat: BigIntStats): bigint {
-  return stat.mtimeNs > stat.ctimeNs ? stat.mtimeNs : stat.ctimeNs;
+/** As a row trusts its files. */
+function trusts({ stat, checkedAt, digest }: AddedFile, now: Stats): boolean {
+  const builder = new StatRowBuilder(1);
+  builder.add('', stat, checkedAt, digest);
+  return builder.finish().trustsRough(0, now);
 }

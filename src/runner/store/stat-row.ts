@@ -3,8 +3,9 @@
  * size, mtime, ctime, inode and the time of the check (five signed 64-bit integers), then 32 bytes of digest each.
  * One database row a folder, because 100,000 rows take ten times as long to read as a hundred blobs of 1,000.
  */
-import type { BigIntStats } from 'node:fs';
+import type { BigIntStats, Stats } from 'node:fs';
 import { isAscii } from './file-bytes.ts';
+import { alignedWords, nanoseconds, sameTime, signedAt, unsignedAt } from './rough-times.ts';
 
 const fields = 5;
 const version = 1;
@@ -13,13 +14,16 @@ export class StatRow {
   readonly names: readonly string[];
   readonly #facts: BigInt64Array;
   readonly #digests: Buffer;
+  /** The facts as they are compared with stats in doubles. */
+  #words: Uint32Array | null = null;
   #places: Map<string, number> | null = null;
-  #plain: boolean | null = null;
+  #plain: boolean | null;
 
-  constructor(names: readonly string[], facts: BigInt64Array, digests: Buffer) {
+  constructor(names: readonly string[], facts: BigInt64Array, digests: Buffer, plain: boolean | null = null) {
     this.names = names;
     this.#facts = facts;
     this.#digests = digests;
+    this.#plain = plain;
   }
 
   /** Whether all names are ASCII. */
@@ -48,6 +52,19 @@ export class StatRow {
     if (!this.matches(place, stat)) return false;
     const newest = stat.mtimeNs > stat.ctimeNs ? stat.mtimeNs : stat.ctimeNs;
     return newest < this.#facts[place * fields + 4]! - racyWindow;
+  }
+
+  /** The same by stats in doubles; see `rough-times.ts`. */
+  trustsRough(place: number, stat: Stats): boolean {
+    if (!this.matchesRough(place, stat)) return false;
+    const newest = stat.mtimeMs > stat.ctimeMs ? stat.mtimeMs : stat.ctimeMs;
+    return nanoseconds(newest) < signedAt(this.#words!, place * fields * 2 + 8) - roughRacyWindow;
+  }
+
+  /** Without the rule against races. */
+  matchesRough(place: number, stat: Stats): boolean {
+    const words = (this.#words ??= new Uint32Array(this.#facts.buffer, this.#facts.byteOffset, this.#facts.length * 2));
+    return sameFile(words, place * fields * 2, stat);
   }
 
   /** Without the rule against races: for artefacts, which nobody but this program may write. */
@@ -79,13 +96,11 @@ export class StatRow {
     return packed;
   }
 
-  /** A packed row of one nameless file against its stat, without unpacking it; null when it is not such a row. */
-  static matchesOnly(packed: Buffer, stat: BigIntStats): boolean | null {
-    if (packed.length !== 16 + fields * 8 + 32 || packed.readUInt32LE(0) !== version || packed.readUInt32LE(4) !== 1 || packed.readUInt32LE(8) !== 0) return null;
-    return (
-      packed.readBigInt64LE(16) === stat.size && packed.readBigInt64LE(24) === stat.mtimeNs &&
-      packed.readBigInt64LE(32) === stat.ctimeNs && packed.readBigInt64LE(40) === stat.ino
-    );
+  /** Whether a packed row is that of one nameless file and has this stat, without unpacking it; null when it is another. */
+  static matchesOnly(packed: Buffer, stat: Stats): boolean | null {
+    if (packed.length !== 16 + fields * 8 + 32) return null;
+    const words = alignedWords(packed, 0, 4 + fields * 2);
+    return words[0] === version && words[1] === 1 && words[2] === 0 ? sameFile(words, 4, stat) : null;
   }
 
   /** Null for a row that another version of the program wrote, or a damaged one: it is then made anew. */
@@ -95,16 +110,30 @@ export class StatRow {
     const namesLength = packed.readUInt32LE(8);
     const start = align(12 + namesLength);
     if (packed.length !== start + count * (fields * 8 + 32)) return null;
-    const names = count === 0 ? [] : packed.toString('latin1', 12, 12 + namesLength).split('\0');
+    const text = packed.toString('latin1', 12, 12 + namesLength);
+    const names = count === 0 ? [] : text.split('\0');
     if (names.length !== count) return null;
-    // A typed array needs an aligned start, which a buffer from the database does not promise.
-    const facts = new BigInt64Array(count * fields);
-    packed.copy(new Uint8Array(facts.buffer), 0, start, start + facts.byteLength);
-    return new StatRow(names, facts, packed.subarray(start + facts.byteLength));
+    return new StatRow(names, alignedFacts(packed, start, count * fields), packed.subarray(start + count * fields * 8), isAscii(text));
   }
 }
 
+function sameFile(words: Uint32Array, at: number, stat: Stats): boolean {
+  return (
+    unsignedAt(words, at) === stat.size && sameTime(signedAt(words, at + 2), nanoseconds(stat.mtimeMs)) &&
+    sameTime(signedAt(words, at + 4), nanoseconds(stat.ctimeMs)) && unsignedAt(words, at + 6) === stat.ino
+  );
+}
+
+/** A typed array needs an aligned start, which a buffer from the database does not promise. */
+function alignedFacts(packed: Buffer, start: number, length: number): BigInt64Array {
+  if ((packed.byteOffset + start) % 8 === 0) return new BigInt64Array(packed.buffer, packed.byteOffset + start, length);
+  const facts = new BigInt64Array(length);
+  packed.copy(new Uint8Array(facts.buffer), 0, start, start + facts.byteLength);
+  return facts;
+}
+
 export const racyWindow = 2_000_000_000n;
+export const roughRacyWindow = Number(racyWindow);
 
 /** Builds a row file by file, in any order; `finish` sorts nothing: the caller adds in order of name. */
 export class StatRowBuilder {

@@ -2,6 +2,7 @@
  * The stats of a large tree, looked at by several threads. System calls through `node:fs` keep a core busy, and there are
  * others: who is free takes the next task. What the tasks need lies in shared memory; nobody waits for an event loop.
  */
+import type { Stats } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { filesUntouched, folderUntouched } from './check-files.ts';
@@ -12,6 +13,8 @@ export interface FolderToCheck {
   readonly path: string;
   readonly times: FolderTimes;
   readonly files: number;
+  /** Where somebody has just asked for it. */
+  readonly stat: Stats | null;
   /** The packed row. */
   packed(): Buffer;
   /** Null when it cannot be unpacked. */
@@ -45,12 +48,13 @@ const touched = 2;
 
 /** For each folder whether it and all its files are surely as they were. */
 export function checkFolders(folders: readonly FolderToCheck[], helpers: Helpers | null): boolean[] {
-  const files = folders.reduce((sum, folder) => sum + folder.files, 0);
-  const count = helpers === null ? 0 : Math.min(Math.floor(files / helpers.filesEach), mostHelpers, availableParallelism() - 1);
+  const worth = helpers === null ? 0 : Math.floor(folders.reduce((sum, folder) => sum + folder.files, 0) / helpers.filesEach);
+  const count = worth < 1 ? 0 : Math.min(worth, mostHelpers, availableParallelism() - 1);
   if (count < 1 || helpers === null) {
-    return folders.map(({ path, times, row }) => {
-      const known = row();
-      return known !== null && folderUntouched(path, times) && filesUntouched(path, known, 0, known.names.length);
+    return folders.map(folder => {
+      if (!folderUntouched(folder.path, folder.times, folder.stat)) return false;
+      const row = folder.row();
+      return row !== null && filesUntouched(folder.path, row, 0, row.names.length);
     });
   }
   const workers = Array.from({ length: count }, () => startHelper(helpers.program));
@@ -81,15 +85,17 @@ function startHelper(program: string): Worker {
 export function makeJob(folders: readonly FolderToCheck[]): StatJob {
   const tasks: number[] = [];
   let length = 0;
-  const described = folders.map(({ path, times, files, packed }, index) => {
+  const described = folders.map((folder, index) => {
+    const { path, files, times } = folder;
     for (let first = 0; first === 0 || first < files; first += filesPerTask) tasks.push(index, first);
-    const place = { path, times, at: length, length: packed().length };
+    const { mtime, ctime, inode, checkedAt } = times;
+    const place = { path, times: { mtime, ctime, inode, checkedAt }, at: length, length: folder.packed().length };
     length = (length + place.length + 7) & ~7;
     return place;
   });
   const rows = new SharedArrayBuffer(length);
   const bytes = new Uint8Array(rows);
-  for (const [index, { packed }] of folders.entries()) bytes.set(packed(), described[index]!.at);
+  for (const [index, folder] of folders.entries()) bytes.set(folder.packed(), described[index]!.at);
   const shared = (count: number): Int32Array => new Int32Array(new SharedArrayBuffer(count * 4));
   const taskTable = shared(tasks.length);
   taskTable.set(tasks);
@@ -110,7 +116,7 @@ function doTask({ folders, tasks, states }: StatJob, task: number, rowOf: RowOf)
   const first = tasks[task * 2 + 1]!;
   const { path, times } = folders[folder]!;
   const row = rowOf(folder);
-  const good = row !== null && (first > 0 || folderUntouched(path, times)) && filesUntouched(path, row, first, Math.min(first + filesPerTask, row.names.length));
+  const good = row !== null && (first > 0 || folderUntouched(path, times, null)) && filesUntouched(path, row, first, Math.min(first + filesPerTask, row.names.length));
   Atomics.store(states, task + 1, good ? untouched : touched);
   Atomics.notify(states, task + 1);
 }

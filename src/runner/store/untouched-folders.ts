@@ -1,17 +1,36 @@
 /** Folders of a tree of which everything is as it was when they were hashed: they are neither listed nor hashed again. */
+import type { Stats } from 'node:fs';
 import { provenNode } from './folder-proof.ts';
 import type { FolderProof } from './folder-proof.ts';
 import type { TreeFacts } from './merkle.ts';
 import type { Digest } from './model.ts';
 import type { StatRow } from './stat-row.ts';
 import { checkFolders } from './stat-tasks.ts';
-import type { Helpers } from './stat-tasks.ts';
+import type { FolderToCheck, Helpers } from './stat-tasks.ts';
 import type { KnownFolder, StatTable } from './stat-table.ts';
 
-interface Candidate {
+class Candidate implements FolderToCheck {
   readonly path: string;
   readonly known: KnownFolder;
-  readonly proof: FolderProof;
+  readonly times: FolderProof;
+  readonly files: number;
+  readonly stat: Stats | null;
+
+  constructor(path: string, known: KnownFolder, proof: FolderProof, stat: Stats | null) {
+    this.path = path;
+    this.known = known;
+    this.times = proof;
+    this.files = proof.files;
+    this.stat = stat;
+  }
+
+  packed(): Buffer {
+    return this.known.packed ?? this.known.row!.pack();
+  }
+
+  row(): StatRow | null {
+    return this.known.row;
+  }
 }
 
 export interface UntouchedFolders {
@@ -21,40 +40,41 @@ export interface UntouchedFolders {
   nodes(folder: string): Generator<readonly [digest: Digest, node: Buffer]>;
 }
 
-/** By the stats of files and folders against what was known of them, on several threads where that pays. */
-export function untouchedFolders(root: string, table: StatTable, helpers: Helpers | null): UntouchedFolders {
-  const candidates = new Map<string, Candidate>();
-  collect(root, table, candidates);
-  const list = [...candidates.values()];
-  const whole = checkFolders(list.map(({ path, known, proof }) => ({
-    path, times: proof, files: known.files, packed: () => known.packed ?? known.row!.pack(), row: () => known.row,
-  })), helpers);
+/**
+ * By the stats of files and folders against what was known of them, on several threads where that pays. `stat`: of the
+ * root, from just now.
+ */
+export function untouchedFolders(root: string, stat: Stats | null, table: StatTable, helpers: Helpers | null): UntouchedFolders {
+  const candidates: Candidate[] = [];
+  collect(root, stat, table, candidates);
+  const whole = checkFolders(candidates, helpers);
   const facts = new Map<string, TreeFacts>();
   // Those in a folder come after it.
-  for (let index = list.length - 1; index >= 0; index--) {
-    const { path, proof } = list[index]!;
-    const found = whole[index] ? factsOf(path, proof, facts) : null;
+  for (let index = candidates.length - 1; index >= 0; index--) {
+    const { path, times } = candidates[index]!;
+    const found = whole[index] ? factsOf(path, times, facts) : null;
     if (found !== null) facts.set(path, found);
   }
   return {
     facts,
     *nodes(folder) {
-      for (const { proof, row } of below(folder, candidates)) yield [proof.digest.toString('hex') as Digest, provenNode(proof, row)];
+      for (const { times, known } of below(folder, new Map(candidates.map(candidate => [candidate.path, candidate])))) {
+        yield [times.digest.toString('hex') as Digest, provenNode(times, known.row!)];
+      }
     },
   };
 }
 
-function collect(folder: string, table: StatTable, candidates: Map<string, Candidate>): void {
+function collect(folder: string, stat: Stats | null, table: StatTable, candidates: Candidate[]): void {
   const known = table.get(folder);
   const { proof } = known;
-  if (proof === null || known.files !== proof.types.length || (known.packed === null && known.row === null)) return;
-  candidates.set(folder, { path: folder, known, proof });
-  for (const { name } of proof.folders) collect(`${folder}/${name}`, table, candidates);
+  if (proof === null || known.files !== proof.files || (known.packed === null && known.row === null)) return;
+  candidates.push(new Candidate(folder, known, proof, stat));
+  for (const { name } of proof.folders) collect(`${folder}/${name}`, null, table, candidates);
 }
 
 function factsOf(path: string, proof: FolderProof, facts: ReadonlyMap<string, TreeFacts>): TreeFacts | null {
-  let { size } = proof;
-  let files = proof.types.length;
+  let { size, files } = proof;
   for (const { name, digest } of proof.folders) {
     const child = facts.get(`${path}/${name}`);
     if (child === undefined || !child.digest.equals(digest)) return null;
@@ -64,9 +84,9 @@ function factsOf(path: string, proof: FolderProof, facts: ReadonlyMap<string, Tr
   return { digest: proof.digest, size, files };
 }
 
-function* below(folder: string, candidates: ReadonlyMap<string, Candidate>): Generator<{ readonly proof: FolderProof; readonly row: StatRow }> {
+function* below(folder: string, candidates: ReadonlyMap<string, Candidate>): Generator<Candidate> {
   const candidate = candidates.get(folder);
   if (candidate === undefined) return;
-  yield { proof: candidate.proof, row: candidate.known.row! };
-  for (const { name } of candidate.proof.folders) yield* below(`${folder}/${name}`, candidates);
+  yield candidate;
+  for (const { name } of candidate.times.folders) yield* below(`${folder}/${name}`, candidates);
 }

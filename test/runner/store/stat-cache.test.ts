@@ -1,4 +1,5 @@
 import { appendFileSync, chmodSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import type { BigIntStats, Stats } from 'node:fs';
 import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
@@ -148,6 +149,31 @@ test('a row survives packing, odd names included, and a damaged one is refused',
   expect(StatRow.unpack(packed.subarray(0, packed.length - 1))).toBeNull();
   expect(StatRow.unpack(Buffer.alloc(3))).toBeNull();
   expect(StatRow.unpack(new StatRowBuilder(0).finish().pack())?.names).toEqual([]);
+});
+
+test.each([
+  ['a file of today', { size: 7n, mtimeNs: 1_790_000_000_123_456_789n, ctimeNs: 1_790_000_000_987_654_321n, ino: 42n }],
+  ['one from before 1970, on a file system with long inode numbers', { size: 0n, mtimeNs: -1_234_567_891n, ctimeNs: 5n, ino: 18_446_744_073_709_551_557n }],
+  ['a large one', { size: 5_000_000_000_123n, mtimeNs: 4_102_444_800_000_000_001n, ctimeNs: 4_102_444_800_999_999_999n, ino: 4_294_967_296n }],
+])('stats in doubles tell what exact ones tell: %s', (_what, exact) => {
+  const rough = (stat: typeof exact): Stats => {
+    const ms = (ns: bigint): number => Number(ns / 1_000_000_000n) * 1000 + Number(ns % 1_000_000_000n) / 1e6; // as Node makes them
+    return { size: Number(stat.size), mtimeMs: ms(stat.mtimeNs), ctimeMs: ms(stat.ctimeNs), ino: Number(stat.ino) } as Stats;
+  };
+  const newest = exact.mtimeNs > exact.ctimeNs ? exact.mtimeNs : exact.ctimeNs;
+  const builder = new StatRowBuilder(1);
+  builder.add('', exact as BigIntStats, newest + 2_000_002_000n, Buffer.alloc(32));
+  builder.add('racy', exact as BigIntStats, newest + 1_999_998_000n, Buffer.alloc(32));
+  const row = StatRow.unpack(builder.finish().pack())!;
+  expect(row.trustsRough(0, rough(exact))).toBe(true);
+  expect(row.trustsRough(1, rough(exact))).toBe(false);
+  expect(row.matchesRough(1, rough(exact))).toBe(true);
+  for (const other of [
+    { ...exact, size: exact.size + 1n }, { ...exact, mtimeNs: exact.mtimeNs + 2000n }, { ...exact, mtimeNs: exact.mtimeNs - 2000n },
+    { ...exact, ctimeNs: exact.ctimeNs + 2000n }, { ...exact, ino: exact.ino + 4096n },
+  ]) {
+    expect(row.matchesRough(0, rough(other))).toBe(false);
+  }
 });
 
 test('a folder that is as it was is neither listed nor hashed, and its nodes can still be had', () => {

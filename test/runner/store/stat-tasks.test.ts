@@ -29,7 +29,7 @@ function known(): FolderToCheck[] {
     }
     const { mtimeNs, ctimeNs, ino } = lstatSync(path, bigint);
     const packed = builder.finish().pack();
-    return { path, times: { mtime: mtimeNs, ctime: ctimeNs, inode: ino, checkedAt: later }, files: names.length, packed: () => packed, row: () => builder.finish() };
+    return { path, times: { mtime: Number(mtimeNs), ctime: Number(ctimeNs), inode: Number(ino), checkedAt: Number(later) }, files: names.length, stat: null, packed: () => packed, row: () => builder.finish() };
   });
 }
 
