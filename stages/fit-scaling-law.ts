@@ -10,6 +10,8 @@ export const stage = defineStage({
     /** Bootstrap replicates. */
     replicates: z.int().min(0).max(100_000).default(1000),
     seed: z.int().default(1),
+    /** An axis whose values are test sets: replicates draw these first, and then runs of each. */
+    blocks: z.string().default('fold'),
     /** Leaves out the runs with the highest losses. */
     dropHighest: z.int().min(0).default(0),
     /** Metrics of the runs: loss in nats, parameters N, pairs seen D, multiply–accumulates a pair. */
@@ -33,7 +35,7 @@ export const stage = defineStage({
     const { lawMetrics } = await import('../src/study/law/metrics.ts');
 
     const names = { loss: params.loss, n: params.parameters, d: params.pairs, macs: params.macs };
-    const { runs, leftOut } = await collectRuns(inputs.runs, names);
+    const { runs, leftOut } = await collectRuns(inputs.runs, names, params.blocks);
     for (const { cell, reason } of leftOut) report.note(`left out ${cell}: ${reason}`);
     signal.throwIfAborted();
 

@@ -27,7 +27,7 @@ async function run(files: readonly (string | null)[], params: object = {}): Prom
       const path = join(at, `cell-${i}.jsonl`);
       if (text !== null) await writeFile(path, text);
       return {
-        point: {},
+        point: { size: i },
         cell: `evaluate[size=${i}]`,
         path: text === null ? null : path,
         status: text === null ? 'failed' : 'done',

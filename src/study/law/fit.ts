@@ -1,4 +1,4 @@
-/** Fits the scaling law to training runs, with intervals by case bootstrap. */
+/** Fits the scaling law to training runs, with intervals by bootstrap over runs and folds. */
 import { type Interval, percentileInterval } from '../percentile.ts';
 import { bootstrapParameters } from './bootstrap.ts';
 import { type ChinchillaParameters, type ParameterBounds, centredProblem, defaultBounds, predictLoss } from './chinchilla.ts';

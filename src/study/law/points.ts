@@ -8,6 +8,8 @@ export interface ScalingPoint {
   readonly d: number;
   /** Loss at the end, in nats. */
   readonly loss: number;
+  /** What it was tested on, where runs differ in that: a fold. */
+  readonly block?: string;
 }
 
 export type ScalingLawProblem = 'too-few-points' | 'bad-point' | 'one-size' | 'one-duration' | 'bad-option' | 'no-fit';

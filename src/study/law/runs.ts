@@ -4,6 +4,7 @@ import type { PlottedRun } from './plot.ts';
 
 export interface RunCell {
   readonly cell: string;
+  readonly point: Readonly<Record<string, unknown>>;
   /** A metrics file: JSON Lines of `{ metric, value, step? }`; null where the cell has none. */
   readonly path: string | null;
   readonly status: string;
@@ -24,11 +25,11 @@ export interface CollectedRuns {
   readonly leftOut: readonly { readonly cell: string; readonly reason: string }[];
 }
 
-/** Reads each cell's metrics; a cell without a file, without a metric or with one that is not finite is left out by name. */
-export async function collectRuns(cells: readonly RunCell[], names: RunMetricNames): Promise<CollectedRuns> {
+/** Reads each cell's metrics, and as its block the value of the axis `blocks`; a cell without a file, without a metric or with one that is not finite is left out by name. */
+export async function collectRuns(cells: readonly RunCell[], names: RunMetricNames, blocks: string): Promise<CollectedRuns> {
   const runs: CollectedRuns['runs'][number][] = [];
   const leftOut: CollectedRuns['leftOut'][number][] = [];
-  for (const { cell, path, status } of cells) {
+  for (const { cell, point, path, status } of cells) {
     if (path === null) {
       leftOut.push({ cell, reason: status });
       continue;
@@ -51,6 +52,7 @@ export async function collectRuns(cells: readonly RunCell[], names: RunMetricNam
     const chance = metrics.get(`${names.loss}_chance`);
     runs.push({
       cell,
+      ...(point[blocks] === undefined ? {} : { block: String(point[blocks]) }),
       n,
       d,
       loss: metrics.get(names.loss)!,
