@@ -22,6 +22,7 @@ export const stage = defineStage({
     })
     .refine(({ validation, test }) => validation + test < 1, { path: ['test'], message: 'validation and test must add up to less than 1' })
     .refine(({ folds, fold }) => folds === null || fold < folds, { path: ['fold'], message: 'fold counts from 0 and must be less than folds' })
+    .refine(({ folds, fold }) => folds !== null || fold === 0, { path: ['fold'], message: 'without folds there is only fold 0: say in how many parts groups are cut' })
     .refine(({ splitBy, folds }) => folds === null || splitBy === 'group', { path: ['folds'], message: 'folds need splitBy: group' }),
   inputs: { pairs: 'folder', dropped: 'file?', groups: 'file?' },
   outputs: { images: 'folder', captions: 'file', report: 'metrics' },

@@ -26,7 +26,7 @@ it('makes images, captions and counts that agree', async () => {
 });
 
 it.each([
-  [{ resolution: 2 }, 'resolution'], [{ splitBy: 'article' }, 'splitBy'], [{ folds: 5 }, 'folds'], [{ splitBy: 'group', folds: 5, fold: 5 }, 'fold'],
+  [{ resolution: 2 }, 'resolution'], [{ splitBy: 'article' }, 'splitBy'], [{ folds: 5 }, 'folds'], [{ splitBy: 'group', folds: 5, fold: 5 }, 'fold'], [{ splitBy: 'group', fold: 1 }, 'fold'],
   [{ validation: 0.6, test: 0.6 }, 'test'], [{ limit: 0 }, 'limit'],
 ])('refuses %j at the param that is wrong', (params, path) => {
   expect(stage.params.safeParse(params).error?.issues[0]?.path.join('.')).toBe(path);
