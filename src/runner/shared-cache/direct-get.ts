@@ -1,7 +1,8 @@
 /**
  * The bytes of a large blob, from the socket straight into a few large buffers. Node's HTTP client makes an object of every
- * 64 kB and hands it through five streams, which costs twice what hashing costs. Only the plainest answer is taken here:
- * 200, with the length that is awaited. For any other the ordinary client is asked.
+ * 64 kB and hands it through five streams, which costs twice what hashing costs, and undici's dispatcher half as much
+ * again as this (docs/benchmarks-runner.md has the numbers). Only the plainest answer is taken here: 200, with the length that is
+ * awaited. For any other the ordinary client is asked.
  */
 import { connect as connectPlain, isIP } from 'node:net';
 import type { OnReadOpts, Socket } from 'node:net';
