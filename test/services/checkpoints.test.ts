@@ -1,7 +1,8 @@
 /** Cells that are interrupted on a host go on there from their checkpoints, and what they say arrives while they run. */
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TestProject } from '../rig/pipe.ts';
 import { describeWith } from './rig/daemon.ts';
 import { expectNothingLeft, killPids, pidsOf } from './rig/many-cells.ts';
@@ -14,7 +15,7 @@ describeWith(['sshd'], 'checkpoints and metrics of a host', () => {
   beforeAll(async () => void (site = await startSshSite()));
   afterAll(async () => await site.stop());
 
-  /** Counts to 20; from step 5 on it waits before each step until the file `go` is there. */
+  /** Counts to 20; from step 5 on, or that in the file `limit`, it waits before each step until the file `go` is there. */
   function counting(more = ''): TestProject {
     const project = site.project('stages: {}\n');
     project.write('pipe.yaml', `pipeline: p
@@ -35,7 +36,7 @@ ${more}    run: |
         echo "{\\"metric\\": \\"loss\\", \\"value\\": 0.$step, \\"step\\": $step}" >> "$PIPE_EVENTS"
         echo "{\\"progress\\": 0.$step, \\"step\\": $step, \\"total\\": 20}" >> "$PIPE_EVENTS"
         echo $step > "$PIPE_CHECKPOINT/.step" && mv "$PIPE_CHECKPOINT/.step" "$PIPE_CHECKPOINT/step"
-        while [ $step -ge 5 ] && [ ! -e "$WATCH/go" ]; do sleep 0.05; done
+        while [ $step -ge $(cat "$WATCH/limit" 2>/dev/null || echo 5) ] && [ ! -e "$WATCH/go" ]; do sleep 0.05; done
       done
       echo $step > \${out.o}
     out: { o: o.txt }
@@ -100,5 +101,96 @@ ${more}    run: |
       expect(checkpoints()).toEqual([]);
       project.remove();
     }
+  });
+
+  describe('of a cell that moves', () => {
+    let other: string;
+    beforeAll(() => void (other = mkdtempSync(join(tmpdir(), 'pipe-other-host-'))));
+    afterAll(() => rmSync(other, { recursive: true, force: true }));
+
+    /** A second folder is a second host. */
+    function onTwo(stage = '', host = ''): TestProject {
+      const project = counting(stage);
+      const entry = site.entry(host);
+      project.write('pipe.hosts.yaml', `hosts:\n  box: ${entry}\n  other: ${entry.replace(site.folder, other)}\n`);
+      return project;
+    }
+
+    /** Runs it there until it has come to a step, and then does something to its run; what was said until its end. */
+    async function upTo(project: TestProject, on: string, step: number, then: (run: ReturnType<TestProject['start']>) => void): Promise<string> {
+      writeFileSync(project.path('limit'), String(step));
+      const run = project.start(['run', '--json', '--on', on]);
+      let seen = '';
+      run.stdout!.on('data', (text: string) => void (seen += text));
+      await until(() => seen.includes(`"step":${step}`));
+      then(run);
+      await run.finished;
+      return seen;
+    }
+    const interrupt = (run: ReturnType<TestProject['start']>): void => void run.kill('SIGINT');
+    const finish = (project: TestProject, on: string): string => {
+      writeFileSync(project.path('go'), '');
+      const { code, stdout, stderr } = project.pipe(['run', '--json', '--on', on]);
+      expect(code, stdout.slice(-2000) + stderr).toBe(0);
+      expect(project.read('cache/out/p/count/o')).toBe('20\n');
+      expect(existsSync(project.path('cache/checkpoints')) ? readdirSync(project.path('cache/checkpoints')) : []).toEqual([]);
+      return stdout;
+    };
+    const lastFrom = (project: TestProject): string => begun(project).at(-1)!;
+
+    it('it goes along from host to host, to this machine and back, whoever has come furthest', async () => {
+      const project = onTwo();
+      await upTo(project, 'box', 5, interrupt);
+      expect(await upTo(project, 'other', 8, interrupt)).toMatch(/its checkpoint of step 5, made on box, goes along to other/);
+      expect(lastFrom(project)).toBe('from 5');
+      expect(await upTo(project, 'local', 11, interrupt)).toMatch(/step 8, made on other, goes along to this machine/);
+      expect(lastFrom(project)).toBe('from 8');
+      // Box has step 5 still.
+      expect(await upTo(project, 'box', 13, interrupt)).toMatch(/step 11, made on this machine, goes along to box/);
+      expect(lastFrom(project)).toBe('from 11');
+      // It stays, and so nothing is sent.
+      expect(await upTo(project, 'box', 15, interrupt)).not.toContain('goes along');
+      expect(lastFrom(project)).toBe('from 13');
+      expect(finish(project, 'other')).toMatch(/"event":"cell.resumed"[^\n]*"step":15/);
+      await expectNothingLeft(site);
+      project.remove();
+    });
+
+    it('it is here when the host that failed is gone', async () => {
+      const project = onTwo();
+      const said = await upTo(project, 'box', 5, () => void killPids(pidsOf(`host-agent.js supervise ${site.folder}`)));
+      expect(said).toContain('"cause":"preempted"');
+      const key = readdirSync(project.path('cache/checkpoints'));
+      expect(key).toHaveLength(1);
+      expect(project.read(`cache/checkpoints/${key[0]!}/step`)).toBe('5\n');
+      renameSync(join(site.folder, 'checkpoints', key[0]!), join(site.folder, 'gone'));
+      project.write('pipe.hosts.yaml', project.read('pipe.hosts.yaml').replace(/^ {2}box:.*\n/m, '').replace('on: box', 'on: other'));
+      project.write('pipe.yaml', project.read('pipe.yaml').replace('on: box', 'on: other'));
+      expect(finish(project, 'other')).toMatch(/"event":"cell.resumed"[^\n]*"step":5/);
+      project.remove();
+    });
+
+    it('one that is larger than the hosts file allows stays, which is said, and the cell begins anew', async () => {
+      const project = onTwo('', 'checkpoint: 1');
+      await upTo(project, 'box', 5, interrupt);
+      expect(finish(project, 'other')).toMatch(/its checkpoint of step 5 stays on box: it has 2 B, and `checkpoint:` of the hosts file allows 1 B/);
+      expect(lastFrom(project)).toBe('from 0');
+      project.remove();
+    });
+
+    it('a retry on the same host sends nothing', async () => {
+      const project = onTwo('    retries: { times: 1, on: [preempted], backoff: 0s }\n');
+      const run = project.start(['run', '--json']);
+      let seen = '';
+      run.stdout!.on('data', (text: string) => void (seen += text));
+      await until(() => seen.includes('"step":5'));
+      writeFileSync(project.path('go'), '');
+      killPids(pidsOf(`host-agent.js supervise ${site.folder}`));
+      const { code, stdout } = await run.finished;
+      expect(code, stdout.slice(-2000)).toBe(0);
+      expect(stdout).not.toContain('goes along');
+      expect(Number(lastFrom(project).slice(5))).toBeGreaterThanOrEqual(5);
+      project.remove();
+    });
   });
 });

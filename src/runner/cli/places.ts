@@ -4,6 +4,7 @@ import { loadHosts } from '../hosts/hosts-file.ts';
 import type { RemotePlaces } from '../remote/executors.ts';
 import type { Executor } from '../run/executor.ts';
 import { createLocalExecutor } from '../run/local.ts';
+import type { FetchCheckpoint } from '../run/move-checkpoint.ts';
 import { placeOf } from '../run/places.ts';
 import type { Artefact } from '../store/model.ts';
 import type { BackendProbe } from './context.ts';
@@ -12,6 +13,7 @@ import type { Session } from './session.ts';
 export interface OpenPlaces {
   readonly executors: (name: string) => Executor;
   readonly fetch: (artefact: Artefact) => Promise<boolean>;
+  readonly fetchCheckpoint: FetchCheckpoint;
   close(): Promise<void>;
 }
 
@@ -48,6 +50,7 @@ export async function openPlaces(session: Pick<Session, 'graph' | 'hosts' | 'sto
       return executor;
     },
     fetch: async artefact => (await open()).fetch(artefact),
+    fetchCheckpoint: async (...request) => (await open()).fetchCheckpoint(...request),
     async close() {
       await local.close();
       await remote?.close();

@@ -83,6 +83,7 @@ export async function runUntilStopped(session: Session, options: Choices, contex
       budget: { gpuHours: options.maxGpuHours ?? null, wallMs: options.maxTime ?? null },
       executors: places.executors,
       fetch: places.fetch,
+      fetchCheckpoint: places.fetchCheckpoint,
       signal: signals.stop,
       kill: signals.kill,
       platform: session.platform,

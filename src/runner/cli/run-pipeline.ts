@@ -73,6 +73,7 @@ export async function runPipelineWith(options: RunPipelineOptions, installation:
       budget: { gpuHours: null, wallMs: null },
       executors: places.executors,
       fetch: places.fetch,
+      fetchCheckpoint: places.fetchCheckpoint,
       signal: options.signal ?? new AbortController().signal,
       kill,
       platform: session.platform,

@@ -7,6 +7,7 @@ import type { HostSettings, Place, SlurmSettings } from './model.ts';
 import type { HostYaml } from './schema.ts';
 
 const defaultPull = 64 * 2 ** 20;
+const defaultCheckpoint = 8 * 2 ** 30;
 const defaultPatienceMs = 600_000;
 const defaultSlots = 64;
 const defaultClusterSlots = 1000;
@@ -28,6 +29,8 @@ export function hostSettings(file: string, name: string, yaml: HostYaml, env: Re
   }
   const pull = yaml.pull === undefined ? defaultPull : parseBytes(yaml.pull);
   if (pull === null) wrong('pull', `\`pull\` must be ${byteExample}`, null);
+  const checkpoint = yaml.checkpoint === undefined ? defaultCheckpoint : parseBytes(yaml.checkpoint);
+  if (checkpoint === null) wrong('checkpoint', `\`checkpoint\` must be ${byteExample}`, null);
   const patience = yaml.patience === undefined ? defaultPatienceMs : parseDuration(yaml.patience);
   if (patience === null) wrong('patience', `\`patience\` must be ${durationExample}`, null);
   if (problems.count > before) return null;
@@ -37,7 +40,7 @@ export function hostSettings(file: string, name: string, yaml: HostYaml, env: Re
   };
   return {
     name, place, slurm: yaml.slurm === undefined ? null : slurmSettings(yaml.slurm), folder: yaml.folder ?? '~/.pipe',
-    slots: yaml.slots ?? (yaml.slurm === undefined ? defaultSlots : defaultClusterSlots), pullBytes: pull!, patienceMs: patience!, setup: yaml.setup ?? null, node: yaml.node ?? null,
+    slots: yaml.slots ?? (yaml.slurm === undefined ? defaultSlots : defaultClusterSlots), pullBytes: pull!, checkpointBytes: checkpoint!, patienceMs: patience!, setup: yaml.setup ?? null, node: yaml.node ?? null,
     platform: { os: yaml.platform?.os ?? null, backend: yaml.platform?.backend ?? null }, interpreters: yaml.interpreters ?? {}, resources: yaml.resources ?? {},
   };
 }

@@ -37,6 +37,8 @@ export interface HostSettings {
   readonly slots: number;
   /** Outputs up to so many bytes come here when a cell has ended; larger ones when somebody needs them. */
   readonly pullBytes: number;
+  /** Checkpoints up to so many bytes go along when a cell moves from there or to there. */
+  readonly checkpointBytes: number;
   /** How long a host that does not answer is waited for, in milliseconds. */
   readonly patienceMs: number;
   /** Shell text run there before anything else. */

@@ -12,6 +12,7 @@ const shared = {
   folder: z.string().optional().describe('Work folder there; ~/.pipe unless said.'),
   slots: z.int().min(1).optional().describe('How many cells run there at once at most.'),
   pull: size.optional().describe('Outputs up to this size come here when a cell has ended, larger ones when they are needed; 64M unless said.'),
+  checkpoint: size.optional().describe('Checkpoints up to this size go along when a cell moves from there or to there; 8G unless said.'),
   patience: size.optional().describe('How long a host that does not answer is waited for; 10m unless said.'),
   setup: z.string().optional().describe('Shell text run there before anything else.'),
   node: z.string().optional().describe('A Node there; one is sent unless said.'),

@@ -2,9 +2,11 @@
 import { PipeError } from '../diagnostic.ts';
 import type { HostSettings, Hosts } from '../hosts/model.ts';
 import type { Executor } from '../run/executor.ts';
+import type { FetchCheckpoint } from '../run/move-checkpoint.ts';
 import type { Artefact } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
 import { Host } from './host.ts';
+import { pullCheckpoint } from './pull-checkpoint.ts';
 import { NotThere, pullIntoStore } from './pull.ts';
 import { hostPrograms } from './programs.ts';
 import { createRemoteExecutor } from './remote-executor.ts';
@@ -17,6 +19,7 @@ export interface RemotePlaces {
   warm(name: string): void;
   /** Brings an artefact here from a host that has it. False when none has it; throws when one that should cannot be asked. */
   fetch(artefact: Artefact): Promise<boolean>;
+  readonly fetchCheckpoint: FetchCheckpoint;
   close(): Promise<void>;
 }
 
@@ -70,6 +73,15 @@ export function openRemotePlaces({ hosts, store, packageRoot, notice, signal, de
       let work = coming.get(artefact.digest);
       if (work === undefined) coming.set(artefact.digest, (work = bring(artefact).finally(() => coming.delete(artefact.digest))));
       return await work;
+    },
+    async fetchCheckpoint(name, key, folder, most, stop) {
+      const found = place(name);
+      if (found === null) return { came: false, why: 'the hosts file does not name it any more' };
+      try {
+        return await found.host.using(AbortSignal.any([signal, stop]), link => pullCheckpoint(link, store, key, folder, Math.min(most ?? Number.POSITIVE_INFINITY, found.host.settings.checkpointBytes)));
+      } catch (error) {
+        return { came: false, why: error instanceof Error ? error.message : String(error) };
+      }
     },
     async close() {
       await Promise.all([...open.values()].map(({ host }) => host.close()));

@@ -46,6 +46,8 @@ export interface HostJob {
   readonly backend: string;
   /** The typed stage's module, and the tree in which it finds packages and assets. */
   readonly bundle: Artefact | null;
+  /** Of an attempt elsewhere: it goes on from this, whatever checkpoint is there. */
+  readonly checkpoint: Artefact | null;
   /** Artefacts that have to be there besides the inputs. */
   readonly trees: readonly Artefact[];
   readonly plain: Readonly<Record<string, string>>;
@@ -142,6 +144,9 @@ export interface HostGcPlan {
   readonly bytesBefore: number;
   readonly bytesAfter: number;
 }
+
+/** A checkpoint on the host that is at rest. */
+export type HostCheckpoint = { readonly kind: 'there'; readonly tree: HostArtefact } | { readonly kind: 'none' } | { readonly kind: 'in-use' } | { readonly kind: 'too-large'; readonly bytes: number };
 
 /** A failure on the host that the driver should tell as it is. */
 export interface HostTrouble {

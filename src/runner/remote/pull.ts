@@ -18,13 +18,18 @@ export class NotThere extends Error {
 export async function pull(link: Link, artefact: Artefact, path: string): Promise<void> {
   const there = await link.ask<HostArtefact | null>('manifest', { digest: artefact.digest });
   if (there === null) throw new NotThere(`${artefact.name} is not there any more`);
+  await pullTree(link, there, path, {});
+}
+
+/** `where`: what the host has to know to find its contents. */
+export async function pullTree(link: Link, there: HostArtefact, path: string, where: { readonly checkpoint?: string }): Promise<void> {
   const root = bytePath(path);
   const place = ([, relative]: HostEntry): string => (relative === '' ? root : checked(root, relative));
   for (const entry of there.entries) if (entry[0] === 'd') mkdirSync(fsPath(place(entry)), { recursive: true });
   const files = there.entries.filter(([type]) => type === 'f' || type === 'x');
   const writer = new FilesWriter(files, place);
   try {
-    await link.ask('read', { entries: files }, bytes => writer.write(bytes));
+    await link.ask('read', { entries: files, ...where }, bytes => writer.write(bytes));
     writer.finish();
   } finally {
     writer.close();

@@ -15,8 +15,11 @@ import { redactor, secretValues } from '../run/redact.ts';
 import { jobFiles, outputPaths } from '../run/work-folder.ts';
 import { removeTree } from '../store/read-only-tree.ts';
 import { sha256 } from '../store/file-bytes.ts';
-import type { FailureCause } from '../store/model.ts';
+import type { Artefact, FailureCause } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
+import { formatBytes } from '../ui/format.ts';
+import { pathShipment } from './describe.ts';
+import type { Shipment } from './describe.ts';
 import type { Host } from './host.ts';
 import { ConnectionLost, HostRefusal } from './link.ts';
 import type { Link } from './link.ts';
@@ -47,6 +50,7 @@ export function createRemoteExecutor(options: RemoteExecutorOptions): Executor {
   return {
     name: options.host.settings.name,
     slots: options.host.settings.slots,
+    pullBytes: options.host.settings.pullBytes,
     execute: (job, control) => new RemoteRun(options, job, control).run(),
     close: () => options.host.close(),
   };
@@ -107,13 +111,15 @@ class RemoteRun {
       const facts = await factsOf(link);
       this.#checkPlatform(facts);
       needed ??= await gatherNeeded(this.#job, facts, { ...this.#options, name: this.#settings.name });
-      await ship(host, link, needed.shipments);
-      const job = this.#hostJob(needed, facts);
+      const checkpoint = this.#checkpoint();
+      await ship(host, link, checkpoint === null ? needed.shipments : new Map([...needed.shipments, [checkpoint.artefact.digest, () => checkpoint]]));
+      const job = this.#hostJob(needed, facts, checkpoint?.artefact ?? null);
       this.#started = true;
       const { secret } = this.#job.environment;
       // Over the connection's pipe only. A cluster's job asks for them when it starts.
       const secrets = job.slurm === null ? secret : {};
       const { attached, token } = await link.ask<{ attached: boolean; token: string }>('start', { job, secrets, anew: !this.#job.plan.mayAttach });
+      this.#control.onBegun?.(!attached && checkpoint !== null);
       if (attached) this.#control.onNotice?.(`${host.settings.name} has it from an earlier start; its result is taken`);
       if (this.#control.signal.aborted && this.#options.detach !== true) await this.#cancel(link, this.#control.kill.aborted);
       const end = await this.#follow(link, job.name, token, descriptors);
@@ -186,11 +192,22 @@ class RemoteRun {
     return elsewhere;
   }
 
-  #hostJob({ inputs, code, backend: sent }: Needed, { folder }: HostFacts): HostJob {
+  /** What goes along of an earlier attempt elsewhere. */
+  #checkpoint(): Shipment | null {
+    const { checkpoint, plan } = this.#job;
+    if (!plan.sendCheckpoint || checkpoint === null) return null;
+    const shipment = pathShipment(this.#options.store, checkpoint);
+    const { files, size } = shipment.artefact;
+    if (files > 0 && size <= this.#settings.checkpointBytes) return shipment;
+    if (files > 0) this.#control.onNotice?.(`its checkpoint does not go along: it has ${formatBytes(size)}, and \`checkpoint:\` of the hosts file allows ${formatBytes(this.#settings.checkpointBytes)}`);
+    return null;
+  }
+
+  #hostJob({ inputs, code, backend: sent }: Needed, { folder }: HostFacts, checkpoint: Artefact | null): HostJob {
     const { cell, grant, plan, timeoutMs, backend, environment } = this.#job;
     const { slots, resources } = this.#settings;
     return {
-      name: plan.key, token: this.#token, ...cacheOwner(this.#options.store.cache), cell, inputs, timeoutMs, backend, bundle: code?.bundle ?? null,
+      name: plan.key, token: this.#token, ...cacheOwner(this.#options.store.cache), cell, inputs, timeoutMs, backend, bundle: code?.bundle ?? null, checkpoint,
       trees: [...(code?.shipments ?? []).map(({ artefact }) => artefact), ...(sent === null ? [] : [sent])], resources: { ...cell.settings.resources, cpu: grant.cpu, memory: grant.memory },
       plain: { ...(sent === null ? {} : { [backendsVariable]: join(folder, 'store', 'artefacts', sent.digest, sent.name) }), ...environment.plain }, secretNames: Object.keys(environment.secret), graceMs: this.#options.graceMs ?? 30_000, slots, named: resources, slurm: this.#slurm(),
     };

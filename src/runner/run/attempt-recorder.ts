@@ -26,6 +26,7 @@ export class AttemptRecorder {
   #notes = 0;
   #note: string | null = null;
   #resumed: number | null = null;
+  #step: number | null = null;
   #trouble: Error | null = null;
   readonly #unwritten: (() => void)[] = [];
 
@@ -41,6 +42,11 @@ export class AttemptRecorder {
     return this.#resumed;
   }
 
+  /** The last step that it has told, or went on from. */
+  get step(): number | null {
+    return this.#step;
+  }
+
   /** For the stage's line: its last note, else the last values of its metrics. */
   get summary(): string | null {
     if (this.#note !== null) return this.#note;
@@ -52,10 +58,12 @@ export class AttemptRecorder {
     const cell = this.#cell;
     if ('metric' in event) {
       const { metric: name, value, step } = event;
+      this.#step = step ?? this.#step;
       this.#add({ name, value, step: step ?? null });
       this.#emit({ event: 'metric', cell, name, value: Number.isFinite(value) ? value : String(value), ...(step === undefined ? {} : { step }) });
     } else if ('progress' in event) {
       const { progress, ...detail } = event;
+      this.#step = detail.step ?? this.#step;
       this.#emit({ event: 'cell.progress', cell, fraction: progress, ...detail });
     } else if ('note' in event) {
       this.#note = event.note;
@@ -65,6 +73,7 @@ export class AttemptRecorder {
       this.platform(event.platform);
     } else if ('resumed' in event) {
       this.#resumed = event.resumed;
+      this.#step = event.resumed;
       this.#write(() => this.#results.recordResume(this.#attempt, event.resumed));
       this.#emit({ event: 'cell.resumed', cell, step: event.resumed });
     }

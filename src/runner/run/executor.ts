@@ -56,6 +56,8 @@ export interface JobPlan {
   readonly mayAttach: boolean;
   /** Outputs that have to come here, whatever their size. */
   readonly bring: 'all' | ReadonlySet<string>;
+  /** The checkpoint in its folder here goes along, in place of what is there. */
+  readonly sendCheckpoint: boolean;
 }
 
 /** What a stage says while it runs; read from the file named by `$PIPE_EVENTS`, one JSON object a line. */
@@ -101,12 +103,16 @@ export interface JobControl {
   readonly onNotice?: (text: string) => void;
   /** Called when its first process has started on this machine. `seen` grows: pid → start time of each process of its tree. */
   readonly onStarted?: (seen: ReadonlyMap<number, string>) => void;
+  /** Called when it has begun, here or elsewhere: from now on there may be a checkpoint of it. `sent`: it has the one that went along. */
+  readonly onBegun?: (sent: boolean) => void;
 }
 
 export interface Executor {
   readonly name: string;
   /** How many jobs it takes at once; those of this machine are counted by its resources. */
   readonly slots?: number;
+  /** Of one elsewhere: what is no larger comes here when a cell has ended. */
+  readonly pullBytes?: number;
   /** Runs the job to its end. `signal` aborted once: ask it to stop; `kill` aborted: end its process tree now. */
   execute(job: Job, control: JobControl): Promise<JobOutcome>;
   close(): Promise<void>;

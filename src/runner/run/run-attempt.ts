@@ -8,7 +8,7 @@ import { bundleStage, statelessPackages } from '../plan/bundle.ts';
 import { baseOfStage } from '../plan/catalogue-paths.ts';
 import { changedInputs } from '../plan/settle.ts';
 import type { Settled } from '../plan/settle.ts';
-import type { FailureCause } from '../store/model.ts';
+import type { FailureCause, Key } from '../store/model.ts';
 import { recordVerification } from '../store/verifications.ts';
 import type { VerificationReport } from '../store/verifications.ts';
 import { whileLocked } from '../store/while-locked.ts';
@@ -21,6 +21,7 @@ import type { Job, JobInput, JobOutcome } from './executor.ts';
 import { inputArtefacts } from './job-inputs.ts';
 import { appendToLog, logTail, openLog } from './log-file.ts';
 import { LogFollower } from './log-follower.ts';
+import { checkpointFolder, moveCheckpoint, noteBegun } from './move-checkpoint.ts';
 import { placeOf } from './places.ts';
 import { redactor, secretValues } from './redact.ts';
 import type { ReadingAttempt, RunContext } from './run-context.ts';
@@ -92,22 +93,28 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
 
   let outcome: JobOutcome | null = null;
   let ending: Ending;
+  let begun = false;
   try {
+    const checkpoint = !cell.settings.checkpoint ? null : request.verify !== null ? join(folder, 'checkpoint') : checkpointFolder(context, key, cell);
+    const sent = checkpoint === null || request.verify !== null ? null : await moveCheckpoint(context, cell, key, checkpoint);
     const job: Job = {
       projectRoot: graph.root, cell, attempt, inputs: request.inputs, folder, log,
-      checkpoint: !cell.settings.checkpoint ? null : request.verify !== null ? join(folder, 'checkpoint') : checkpointFolder(context, key, cell),
+      checkpoint,
       grant: { cpu: held.cpu, gpus: held.gpus, memory: held.memory },
       timeoutMs: cell.settings.timeoutMs,
       backend: context.backend,
       ...(cell.action.kind === 'module' ? await bundleOf(context, cell.action.file) : { bundle: null, stateless: null }),
       environment,
-      plan: { key, mayAttach: request.mayAttach && !cell.settings.always, bring: request.verify !== null ? 'all' : new Set(Object.keys(graph.stages[cell.stage]!.publish)) },
+      plan: { key, mayAttach: request.mayAttach && !cell.settings.always, bring: request.verify !== null ? 'all' : new Set(Object.keys(graph.stages[cell.stage]!.publish)), sendCheckpoint: sent !== null },
     };
     createWorkFolder(cell, folder, to => context.spare.take(to));
     faultPoint('folder-made');
     // Nothing of the first time: not even its checkpoint.
     if (job.checkpoint !== null && request.verify !== null) mkdirSync(job.checkpoint);
-    outcome = await execute(context, job, recorder, stop);
+    outcome = await execute(context, job, recorder, stop, went => {
+      begun = checkpoint !== null && request.verify === null;
+      if (begun) void noteBegun(context, cell, key, went ? sent : null);
+    });
     ending = await judge(context, job, outcome, { settled, reading, recorder, verify: request.verify, stop });
   } catch (error) {
     ending = { status: 'failed', cause: causeOf(error), message: messageOf(error) };
@@ -115,6 +122,8 @@ export async function runAttempt(context: RunContext, request: AttemptRequest): 
     context.reading.delete(attempt);
     context.control.ended(cell.id);
   }
+  // What it told last is how far its checkpoint may have come.
+  if (begun && ending.status !== 'ran') await noteBegun(context, cell, key, recorder);
   try {
     await whileLocked(() => recorder.finish(), context.whenLocked);
   } catch (error) {
@@ -167,25 +176,17 @@ async function bundleOf({ graph, packageRoot, store }: RunContext, file: string)
   return { bundle, stateless: statelessPackages(bundle) };
 }
 
-function checkpointFolder(context: RunContext, key: string, cell: Cell): string {
-  // The row first: a folder without one belongs to a cell that is done, and goes.
-  context.store.database
-    .prepare('INSERT INTO checkpoint (key, cell, updated_at) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET updated_at = excluded.updated_at')
-    .run(key, cell.id, Date.now());
-  const folder = join(context.store.cache, 'checkpoints', key);
-  mkdirSync(folder, { recursive: true });
-  return folder;
-}
-
-async function execute(context: RunContext, job: Job, recorder: AttemptRecorder, stop: AbortSignal): Promise<JobOutcome> {
+async function execute(context: RunContext, job: Job, recorder: AttemptRecorder, stop: AbortSignal, onBegun: (sent: boolean) => void): Promise<JobOutcome> {
   if (job.cell.action.kind === 'decision') return decideHere(job);
   const executor = context.executors(job.cell.settings.on);
+  if (placeOf(job.cell) === 'local') onBegun(false);
   const follower = new LogFollower(job.log, job.cell.id, context.emit);
   try {
     return await executor.execute(job, {
       signal: AbortSignal.any([context.signal, stop]),
       kill: context.kill,
       onEvent: event => recorder.handle(event),
+      onBegun,
       onStarted: seen => context.leases.watch(job.plan.key, { folder: job.folder, seen }),
       onNotice: text => context.emit({ event: 'notice', level: 'warning', text, cell: job.cell.id }),
     });

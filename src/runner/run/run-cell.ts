@@ -12,6 +12,7 @@ import type { LeaseHolder } from './leases.ts';
 import { placeOf } from './places.ts';
 import { grow, unbounded } from './resources.ts';
 import type { Held } from './resources.ts';
+import { checkpointFolder, keepCheckpoint } from './move-checkpoint.ts';
 import { runAttempt } from './run-attempt.ts';
 import type { AttemptEnd } from './run-attempt.ts';
 import type { RunContext } from './run-context.ts';
@@ -192,7 +193,10 @@ async function attemptsUnder(context: RunContext, cell: Cell, first: Settled, op
       context.emit({ event: 'notice', level: 'warning', cell: cell.id, text: `${cell.id}: ${end.message}; it runs once more` });
       continue;
     }
-    if (end.status !== 'failed' || failures >= retries.times || !mayRetry(retries, end.cause, end.exitCode)) return end;
+    if (end.status !== 'failed' || failures >= retries.times || !mayRetry(retries, end.cause, end.exitCode)) {
+      if (end.status === 'failed' && cell.settings.checkpoint && options.verify === null) await keepCheckpoint(context, cell, settled.actionKey);
+      return end;
+    }
     const delay = retries.backoffMs * 2 ** failures;
     failures++;
     wanted = grow(wanted, retries.grow, placeOf(cell) === 'local' ? context.machine : unbounded);

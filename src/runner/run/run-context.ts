@@ -9,6 +9,7 @@ import type { EmitEvent } from './event.ts';
 import type { Executor } from './executor.ts';
 import type { Leases } from './leases.ts';
 import type { Machine } from './resources.ts';
+import type { FetchCheckpoint } from './move-checkpoint.ts';
 import type { RunControl } from './run-control.ts';
 import type { SpareFolders } from './spare-folders.ts';
 import type { VerifyRequest } from './verify-outputs.ts';
@@ -28,6 +29,7 @@ export interface RunContext {
   readonly executors: (name: string) => Executor;
   /** Brings an artefact here from a host that has it; false when none has it any more. */
   readonly fetch: (artefact: Artefact) => Promise<boolean>;
+  readonly fetchCheckpoint: FetchCheckpoint;
   readonly signal: AbortSignal;
   readonly kill: AbortSignal;
   readonly control: RunControl;

@@ -16,6 +16,7 @@ import type { CellResult } from './cell-result.ts';
 import type { EmitEvent, RunEvent } from './event.ts';
 import type { Executor } from './executor.ts';
 import { Leases } from './leases.ts';
+import type { FetchCheckpoint } from './move-checkpoint.ts';
 import { placeOf } from './places.ts';
 import { isLeftBehind, recover } from './recover.ts';
 import { checkResources, discoverMachine } from './resources.ts';
@@ -45,6 +46,8 @@ export interface RunPlanOptions {
   readonly executors: (name: string) => Executor;
   /** Brings an artefact here that a host has. Without it, none can be had. */
   readonly fetch?: (artefact: Artefact) => Promise<boolean>;
+  /** The same for a checkpoint. */
+  readonly fetchCheckpoint?: FetchCheckpoint;
   /** Aborted once (its reason may be a signal's name): no cell is started, running ones are asked to stop. */
   readonly signal: AbortSignal;
   /** Aborted: running ones are ended now. */
@@ -142,7 +145,8 @@ function contextOf(
   setMaxListeners(0, options.signal, options.kill);
   return {
     run: parts.run, plan, graph, store, emit: options.emit, leases: parts.leases, machine: parts.machine, backend: options.backend,
-    packageRoot: options.packageRoot, environment, executors: options.executors, fetch: options.fetch ?? (async () => false), signal: options.signal, kill: options.kill,
+    packageRoot: options.packageRoot, environment, executors: options.executors, fetch: options.fetch ?? (async () => false),
+    fetchCheckpoint: options.fetchCheckpoint ?? (async () => ({ came: false, why: null })), signal: options.signal, kill: options.kill,
     platformOf(cell): Readonly<Record<string, string>> {
       const place = placeOf(graph.cells[cell]!);
       const there = place === 'local' ? undefined : platform.elsewhere?.(place);

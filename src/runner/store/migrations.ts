@@ -238,4 +238,13 @@ ALTER TABLE file_stat ADD COLUMN proof BLOB /* what was known of the folder as a
 ALTER TABLE artefact ADD COLUMN unsynced TEXT /* the boot under which it came from elsewhere without being forced to disk; after another it is read again before it is used */;
 CREATE INDEX artefact_unsynced ON artefact (digest) WHERE unsynced IS NOT NULL;
 `,
+  `
+CREATE TABLE checkpoint_place ( -- places that have a checkpoint, whole or begun; a copy has the step and time of its original
+  key TEXT NOT NULL REFERENCES checkpoint (key) ON DELETE CASCADE,
+  place TEXT NOT NULL,            -- local, or a host of pipe.hosts.yaml
+  step INTEGER,                   -- the last that an attempt there has told
+  at INTEGER NOT NULL,            -- when that attempt was last heard of
+  PRIMARY KEY (key, place)
+) STRICT, WITHOUT ROWID;
+`,
 ];

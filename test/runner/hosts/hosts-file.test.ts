@@ -52,6 +52,7 @@ const cases: readonly (readonly [name: string, text: string, code: string, messa
   ['a name that is this machine', 'hosts:\n  «local»: { ssh: me@box }\n', 'bad-host', /this machine/, /another name/],
   ['a name that is no name', 'hosts:\n  «9 lives»: { ssh: me@box }\n', 'bad-name', /`9 lives`/, null],
   ['an option for a destination', 'hosts:\n  box: { ssh: «-oProxyCommand=x» }\n', 'bad-host', /no destination of ssh/, /user@box/],
+  ['a size of checkpoints that is none', 'hosts:\n  box: { ssh: me@box, checkpoint: «much» }\n', 'bad-host', /`checkpoint` must be/, null],
   ['a size that is none', 'hosts:\n  box: { ssh: me@box, pull: «lots» }\n', 'bad-host', /`pull` must be/, null],
   ['a time that is none', 'hosts:\n  box: { ssh: me@box, patience: «soon» }\n', 'bad-host', /`patience` must be/, null],
   ['a port of a local login', `${head}  lab: { slurm: {}, «port»: 22 }\n`, 'bad-host', /`port` is for a login over ssh/, /login node/],
@@ -85,7 +86,7 @@ test('the project comes before the user, whose file is found in XDG_CONFIG_HOME 
   writeFileSync(join(home, '.config', 'pipe', 'hosts.yaml'), 'hosts: { theirs: { ssh: me@box } }\n');
   expect(findHostsFile(folder, { HOME: home })).toBe(join(folder, 'pipe.hosts.yaml'));
   const hosts = await loadHosts(folder, { HOME: home });
-  expect(hosts.entries.get('mine')).toMatchObject({ place: { kind: 'ssh', destination: 'me@box', key: join(home, 'id'), port: null }, slots: 64, pullBytes: 64 * 2 ** 20, patienceMs: 600_000 });
+  expect(hosts.entries.get('mine')).toMatchObject({ place: { kind: 'ssh', destination: 'me@box', key: join(home, 'id'), port: null }, slots: 64, pullBytes: 64 * 2 ** 20, checkpointBytes: 8 * 2 ** 30, patienceMs: 600_000 });
   rmSync(join(folder, 'pipe.hosts.yaml'));
   expect([...(await loadHosts(folder, { HOME: home })).entries.keys()]).toEqual(['theirs']);
   expect([...(await loadHosts(folder, { HOME: homedir(), XDG_CONFIG_HOME: join(home, '.config') })).entries.keys()]).toEqual(['theirs']);

@@ -83,7 +83,7 @@ function usedByJobs(folder: string): Set<string> {
     const paths = jobPaths(folder, name);
     const job = readJob(paths);
     if (job === null || existsSync(paths.released)) continue;
-    for (const { digest } of [...artefactsOf(job), ...job.trees, ...(job.bundle === null ? [] : [job.bundle]), ...Object.values(readExit(paths)?.outputs ?? {})]) used.add(digest);
+    for (const { digest } of [...artefactsOf(job), ...job.trees, ...[job.bundle, job.checkpoint].flatMap(artefact => artefact ?? []), ...Object.values(readExit(paths)?.outputs ?? {})]) used.add(digest);
   }
   return used;
 }
@@ -168,7 +168,7 @@ function names(folder: string): string[] {
   }
 }
 
-function sizeOf(path: string): number {
+export function sizeOf(path: string): number {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return 0;
   return stat.isDirectory() ? names(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0) : stat.size;

@@ -2,18 +2,19 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readSync, statfsSync, statSync } from 'node:fs';
 import { homedir, hostname, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
-import { errorCode } from '../../store/file-bytes.ts';
+import { bytePath, errorCode, fsPath } from '../../store/file-bytes.ts';
 import type { Digest } from '../../store/model.ts';
 import { FrameReader, FrameWriter, largestPayload } from '../frames.ts';
 import type { Header } from '../frames.ts';
 import { backendsVariable, greeting } from '../protocol.ts';
-import type { HostArtefact, HostEntry, HostFacts, HostGcRequest, HostJob } from '../protocol.ts';
+import type { HostArtefact, HostCheckpoint, HostEntry, HostFacts, HostGcRequest, HostJob } from '../protocol.ts';
 import type { SealedBox } from '../sealed.ts';
 import { thisMachine } from './allot.ts';
+import { checkpointFolder, describeCheckpoint } from './checkpoints.ts';
 import { collectHostGarbage } from './host-gc.ts';
 import { blobName, HostStore } from './host-store.ts';
 import type { BlobWriter } from './host-store.ts';
-import { dropOld, readJson, writeWhole } from './job-folder.ts';
+import { dropOld, readJob, readJson, writeWhole } from './job-folder.ts';
 import { Jobs } from './jobs.ts';
 import { sealedFile, wantedFile } from './sealed.ts';
 import type { SecretsWanted } from './sealed.ts';
@@ -153,8 +154,10 @@ class Agent {
       case 'manifest':
         return this.#store.manifest(header.digest as string);
       case 'read':
-        await this.#send(header.id as number, header.entries as HostEntry[]);
+        await this.#send(header.id as number, header.entries as HostEntry[], header.checkpoint as string | undefined);
         return null;
+      case 'checkpoint':
+        return await this.#checkpoint(header.name as string, header.most as number);
       case 'read-log':
         return this.#tail(this.#jobs.paths(header.name as string).log);
       default:
@@ -171,17 +174,26 @@ class Agent {
     };
   }
 
-  /** Contents in the order asked for, each whole before the next. */
-  async #send(id: number, entries: readonly HostEntry[]): Promise<void> {
-    for (const [type, , content, size] of entries) {
+  async #checkpoint(name: string, most: number): Promise<HostCheckpoint> {
+    if (readJob(this.#jobs.paths(name)) !== null) {
+      const job = await this.#jobs.state(name);
+      if (job?.state !== 'ended' && job?.state !== 'lost') return { kind: 'in-use' };
+    }
+    return await describeCheckpoint(this.#folder, name, most);
+  }
+
+  /** Contents in the order asked for, each whole before the next: of the store, or of a job's checkpoint. */
+  async #send(id: number, entries: readonly HostEntry[], checkpoint: string | undefined): Promise<void> {
+    const checkpoints = checkpoint === undefined ? null : bytePath(checkpointFolder(this.#folder, checkpoint));
+    for (const [type, path, content, size] of entries) {
       if (type !== 'f' && type !== 'x') continue;
-      const descriptor = openSync(this.#store.blobPath(blobName(type, content)), 'r');
+      const descriptor = openSync(checkpoints === null ? this.#store.blobPath(blobName(type, content)) : fsPath(`${checkpoints}/${path}`), 'r');
       try {
         let at = 0;
         do {
           const chunk = Buffer.allocUnsafe(Math.min(largestPayload, size - at));
           const count = readSync(descriptor, chunk, 0, chunk.length, at);
-          if (count === 0 && size > at) throw new Error(`a content of the host's store is shorter than it was: ${content}`);
+          if (count === 0 && size > at) throw new Error(`a content on the host is shorter than it was: ${content}`);
           at += count;
           await this.#out.send({ data: id }, chunk.subarray(0, count));
         } while (at < size);

@@ -15,6 +15,7 @@ import type { Artefact, Key } from '../../store/model.ts';
 import { PipeError } from '../../diagnostic.ts';
 import type { HostExit, HostJob } from '../protocol.ts';
 import { artefactsOf } from './artefacts-of.ts';
+import { checkpointFolder, placeCheckpoint } from './checkpoints.ts';
 import { HostStore } from './host-store.ts';
 import { createWhole, jobPaths, readExit, readJob, readJson, writeWhole } from './job-folder.ts';
 import type { JobPaths, Supervisor } from './job-folder.ts';
@@ -112,14 +113,20 @@ async function run({ folder, programs, paths, job: asked, grant, secret }: Parts
   const executor = createLocalExecutor({
     packageRoot: programs, environment: process.env, worker: join(programs, 'stage-worker.js'), graceMs: asked.graceMs,
   });
-  const checkpoint = cell.settings.checkpoint ? join(folder, 'checkpoints', asked.name) : null;
+  const checkpoint = cell.settings.checkpoint ? checkpointFolder(folder, asked.name) : null;
+  // Once: what a requeued job finds there is its own.
+  const placed = join(paths.folder, 'checkpoint-placed');
+  if (checkpoint !== null && asked.checkpoint !== null && !existsSync(placed)) {
+    placeCheckpoint(store, folder, asked.name, asked.checkpoint);
+    writeFileSync(placed, '');
+  }
   if (checkpoint !== null) mkdirSync(checkpoint, { recursive: true });
   createWorkFolder(cell, paths.work);
   const inputs = jobInputsHere(store, asked);
   const job: Job = {
     projectRoot: paths.work, cell, attempt: 0, inputs, folder: paths.work, log: paths.log, checkpoint, grant,
     timeoutMs: asked.timeoutMs, backend: asked.backend, bundle: asked.bundle === null ? null : store.pathOf(asked.bundle), stateless: null,
-    environment: { plain: { ...slurmVariables(process.env), ...asked.plain }, secret }, plan: { key: asked.name as Key, mayAttach: false, bring: 'all' },
+    environment: { plain: { ...slurmVariables(process.env), ...asked.plain }, secret }, plan: { key: asked.name as Key, mayAttach: false, bring: 'all', sendCheckpoint: false },
   };
   const started = performance.now();
   const notices: string[] = [];
