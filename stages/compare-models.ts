@@ -8,7 +8,7 @@ export const stage = defineStage({
     /** Axes in which the compared runs differ from the reference; runs that agree in all others are a pair. */
     axes: z.array(z.string()).min(1),
     metrics: z.array(z.string()).min(1).default(['loss', 'recall_at_10']),
-    /** Passed on as they are, from the first run: what the model costs. */
+    /** Passed on as they are, from the first run: what the model costs. Of parameters and compute also follows how many times the reference's. */
     facts: z.array(z.string()).default(['parameters', 'non_embedding_parameters', 'macs_per_pair', 'flops', 'pairs_seen']),
     level: z.number().gt(0).lt(1).default(0.95),
     /**
@@ -23,6 +23,7 @@ export const stage = defineStage({
     const { metricLines, readMetrics } = await import('../src/study/metric-lines.ts');
     const { chanceOf } = await import('../src/study/eval/metrics.ts');
     const { compareRuns } = await import('../src/study/eval/compare.ts');
+    const { costNames } = await import('../src/study/eval/matched-costs.ts');
 
     const read = async (cells: typeof inputs.runs): Promise<{ block: string; fold: string; metrics: Map<string, number> }[]> => {
       const present = cells.flatMap(({ path, point }) => (path === null ? [] : [{ path, point }]));
@@ -66,7 +67,16 @@ export const stage = defineStage({
       const value = runs[0]?.metrics.get(name);
       return value === undefined ? [] : [{ metric: name, value }];
     });
-    await writeFile(outputs.comparison, metricLines([{ metric: 'runs', value: runs.length }, { metric: 'folds', value: folds }, ...facts, ...rows]));
+    // Times the reference's, run by run: what the comparison is at equal amounts of.
+    const partner = new Map(reference.map(({ block, metrics }) => [block, metrics]));
+    const ratios = costNames.flatMap((name) => {
+      const each = runs.flatMap(({ block, metrics }) => {
+        const [own, other] = [metrics.get(name), partner.get(block)?.get(name)];
+        return own === undefined || other === undefined || other === 0 ? [] : [own / other];
+      });
+      return each.length === 0 ? [] : [{ metric: `${name}_ratio`, value: each.reduce((sum, ratio) => sum + ratio, 0) / each.length }];
+    });
+    await writeFile(outputs.comparison, metricLines([{ metric: 'runs', value: runs.length }, { metric: 'folds', value: folds }, ...facts, ...ratios, ...rows]));
     const [first] = params.metrics;
     const value = (suffix: string): string => rows.find(({ metric }) => metric === `${first}${suffix}`)!.value.toPrecision(3);
     report.note(`${first} ${value('')} (${value('_low')} to ${value('_high')}), ${value('_difference')} against the reference, p ${value('_p')}`);

@@ -4,39 +4,49 @@ import { defineStage } from '../src/stage.ts';
 
 export const stage = defineStage({
   summary: 'Bars of compared models with their intervals, and the answer in a sentence.',
-  params: z.strictObject({
-    /** The axis whose values are the bars, and the one that is the reference. */
-    axis: z.string(),
-    reference: z.union([z.string(), z.number()]),
-    /** A second axis, whose values are bars side by side, each compared within itself; null for none. */
-    by: z.string().nullable().default(null),
-    metric: z.string().default('recall_at_10'),
-    better: z.enum(['higher', 'lower']).default('higher'),
-    title: z.string(),
-    label: z.string(),
-    /** What the models are, for the sentence. */
-    subject: z.string().default('models'),
-    /** Differences count where Holm's corrected p is at most this. */
-    alpha: z.number().gt(0).lt(1).default(0.05),
-  }),
+  params: z
+    .strictObject({
+      /** The axis whose values are the bars. */
+      axis: z.string(),
+      /** The value that is the reference, or in `against` the axis that says for each comparison which one is. */
+      reference: z.union([z.string(), z.number()]).nullable().default(null),
+      against: z.string().nullable().default(null),
+      /** A second axis, whose values are bars side by side, each compared within itself; null for none. */
+      by: z.string().nullable().default(null),
+      metric: z.string().default('recall_at_10'),
+      better: z.enum(['higher', 'lower']).default('higher'),
+      title: z.string(),
+      label: z.string(),
+      /** What the models are, for the sentence. */
+      subject: z.string().default('models'),
+      /** Differences count where Holm's corrected p is at most this. */
+      alpha: z.number().gt(0).lt(1).default(0.05),
+      /** Costs are matched where they differ by at most this share. */
+      tolerance: z.number().min(0).lt(1).default(0.05),
+    })
+    .refine(({ reference, against }) => (reference === null) !== (against === null), { path: ['reference'], message: 'say either the reference, or in against the axis whose values are references' }),
   inputs: { comparisons: 'metrics[]' },
   outputs: { plot: 'file', answer: 'file' },
   async run({ params, inputs, outputs, report }) {
     const { barChart } = await import('../src/chart/bar-chart.ts');
     const { readMetrics } = await import('../src/study/metric-lines.ts');
     const { comparisonAnswer } = await import('../src/study/eval/comparison-answer.ts');
+    const { costNames, matchedCosts } = await import('../src/study/eval/matched-costs.ts');
 
     const rows = await Promise.all(
       inputs.comparisons.flatMap(({ point, path }) => (path === null ? [] : [{ point, path }])).map(async ({ point, path }) => {
         const metrics = await readMetrics(path);
         const of = (suffix: string): number => metrics.get(`${params.metric}${suffix}`) ?? NaN;
         const [name, group] = [String(point[params.axis]), params.by === null ? '' : String(point[params.by])];
-        return { name, group, mean: of(''), low: of('_low'), high: of('_high'), chance: of('_chance'), difference: of('_difference'), p: of('_p') };
+        const ratios = Object.fromEntries(costNames.flatMap((cost) => (metrics.has(`${cost}_ratio`) ? [[cost, metrics.get(`${cost}_ratio`)!]] : [])));
+        const reference = String(params.against === null ? params.reference : point[params.against]);
+        return { name, group, reference, ratios, mean: of(''), low: of('_low'), high: of('_high'), chance: of('_chance'), difference: of('_difference'), p: of('_p') };
       }),
     );
     const names = [...new Set(rows.map(({ name }) => name))];
     const groups = [...new Set(rows.map(({ group }) => group))];
-    const { reference, better, subject, alpha, metric, label } = params;
+    const references = [...new Set(rows.map(({ reference }) => reference))];
+    const { better, subject, alpha, metric, label } = params;
     const titled = (group: string): string => (params.by === null ? label : `${label}, ${params.by} ${group}`);
     // The same for all, but where equal captions are more in one test set than in another.
     const chances = rows.flatMap(({ chance }) => (Number.isFinite(chance) ? [chance] : []));
@@ -54,11 +64,13 @@ export const stage = defineStage({
         return { name: titled(group), values: values('mean'), low: values('low'), high: values('high') };
       }),
     });
-    const options = { reference: String(reference), better, subject, alpha, metric };
-    const said = groups.map((group) => {
-      const text = comparisonAnswer(rows.filter((row) => row.group === group), options);
-      return groups.length === 1 ? text : `With ${params.by} ${group}: ${text}`;
-    });
+    const said = groups.flatMap((group) =>
+      references.map((reference) => {
+        const compared = rows.filter((row) => row.group === group && row.reference === reference);
+        const text = [comparisonAnswer(compared, { reference, better, subject, alpha, metric }), matchedCosts(compared, reference, params.tolerance)].filter((part) => part !== '').join(' ');
+        return groups.length === 1 ? text : `With ${params.by} ${group}: ${text}`;
+      }),
+    );
     const answer = said.join('\n');
     await writeFile(outputs.plot, plot);
     await writeFile(outputs.answer, `${answer}\n`);

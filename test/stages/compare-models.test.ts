@@ -9,12 +9,12 @@ import { stage as plotComparison } from '../../stages/plot-comparison.ts';
 import { runStage, temporaryFolder } from './data-stage.ts';
 
 /** One gathered cell a value, seeds from 1; null stands for a failed cell. */
-async function cells(sharing: string, values: readonly (number | null)[]): Promise<GatheredCell[]> {
+async function cells(sharing: string, values: readonly (number | null)[], parameters = 1000): Promise<GatheredCell[]> {
   const folder = await temporaryFolder();
   return Promise.all(
     values.map(async (value, index): Promise<GatheredCell> => {
       const [seed, path] = [index + 1, join(folder, `${index}.jsonl`)];
-      if (value !== null) await writeFile(path, metricLines([{ metric: 'recall_at_10', value }, { metric: 'parameters', value: 1000 }, { metric: 'chance_at_10', value: 0.04 }]));
+      if (value !== null) await writeFile(path, metricLines([{ metric: 'recall_at_10', value }, { metric: 'parameters', value: parameters }, { metric: 'chance_at_10', value: 0.04 }]));
       return { point: { sharing, seed }, cell: `evaluate[sharing=${sharing},seed=${seed}]`, path: value === null ? null : path, status: value === null ? 'failed' : 'done' };
     }),
   );
@@ -26,11 +26,11 @@ describe('comparing models', () => {
   it('pairs runs by seed and passes on what the model costs', async () => {
     const { outputs, notes } = await runStage(compareModels, {
       params,
-      inputs: { runs: await cells('all', [0.5, 0.62, null, 0.7]), reference: await cells('dual', [0.4, 0.5, 0.9, 0.6]) },
+      inputs: { runs: await cells('all', [0.5, 0.62, null, 0.7]), reference: await cells('dual', [0.4, 0.5, 0.9, 0.6], 1600) },
     });
     const metrics = await readMetrics(outputs.comparison);
     expect(metrics.get('runs')).toBe(3);
-    expect(metrics.get('parameters')).toBe(1000);
+    expect([metrics.get('parameters'), metrics.get('parameters_ratio'), metrics.has('flops_ratio')]).toEqual([1000, 0.625, false]);
     expect(metrics.get('recall_at_10_chance')).toBeCloseTo(0.04, 12);
     expect(metrics.get('recall_at_10_difference')).toBeCloseTo((0.1 + 0.12 + 0.1) / 3, 12); // the failed third seed has no part in it
     expect(metrics.get('recall_at_10_p')).toBeLessThan(0.01);
@@ -71,8 +71,9 @@ describe('comparing models', () => {
       inputs: { comparisons },
     });
     const answer = await readFile(outputs.answer, 'utf8');
-    expect(answer).toMatch(/^Of these ways of sharing, better than dual in recall_at_10: all \(\+0\.10, p [^)]*\); not told apart: blocks \(0\.0, p 1\.0\)/);
+    expect(answer).toMatch(/^Of these ways of sharing, against dual in recall_at_10, better: all \(\+0\.10, p [^)]*\); not told apart: blocks \(0\.0, p 1\.0\)/);
     expect(answer).toMatch(/Holm's, over 2 comparisons/);
+    expect(answer).toMatch(/Matched with dual within 5 % are parameters of all\.\n$/);
     const svg = await readFile(outputs.plot, 'utf8');
     for (const name of ['dual', 'all', 'blocks']) expect(svg).toContain(name);
     // Chance is 0.04 of an axis from 0 to 0.6: its line lies low, dashed, and is named.
@@ -94,5 +95,27 @@ describe('comparing models', () => {
       inputs: { comparisons: [{ point: { sharing: 'dual' }, cell: 'compare[sharing=dual]', path: comparison, status: 'done' }] },
     });
     expect(await readFile(outputs.plot, 'utf8')).not.toContain('chance');
+  });
+
+  it('answers for each reference by itself where there are several, and draws each model once', async () => {
+    const kinds = { dual: { values: [0.4, 0.5, 0.45], parameters: 1600 }, narrow: { values: [0.3, 0.41, 0.36], parameters: 1010 }, all: { values: [0.41, 0.5, 0.46], parameters: 1000 } };
+    const comparisons: GatheredCell[] = [];
+    for (const [sharing, { values, parameters }] of Object.entries(kinds)) {
+      for (const against of ['dual', 'narrow'] as const) {
+        const { outputs } = await runStage(compareModels, {
+          params,
+          inputs: { runs: await cells(sharing, values, parameters), reference: await cells(against, kinds[against].values, kinds[against].parameters) },
+        });
+        comparisons.push({ point: { sharing, against }, cell: `compare[sharing=${sharing},against=${against}]`, path: outputs.comparison, status: 'done' });
+      }
+    }
+    const shown = { axis: 'sharing', title: 'Sharing', label: 'recall at 10' };
+    const { outputs } = await runStage(plotComparison, { params: { ...shown, against: 'against' }, inputs: { comparisons } });
+    const [dual, narrow] = (await readFile(outputs.answer, 'utf8')).trim().split('\n');
+    expect(dual).toMatch(/^Of these models, against dual in recall_at_10, worse: narrow .* not told apart: all .* of none: narrow \(0\.631 times\), all \(0\.625 times\)\.$/);
+    expect(narrow).toMatch(/^Of these models, against narrow in recall_at_10, better: dual .*, all .* of all but dual \(1\.58 times\)\.$/);
+    const { outputs: one } = await runStage(plotComparison, { params: { ...shown, reference: 'dual' }, inputs: { comparisons: comparisons.filter(({ point }) => point['against'] === 'dual') } });
+    expect(await readFile(outputs.plot, 'utf8')).toBe(await readFile(one.plot, 'utf8'));
+    expect(plotComparison.params.safeParse(shown).error?.issues[0]?.path).toEqual(['reference']);
   });
 });

@@ -27,11 +27,11 @@ export function comparisonAnswer(kinds: readonly ComparedKind[], { reference, be
   const listed = (of: (difference: number, p: number) => boolean): string =>
     tested.flatMap((kind, i) => (of(sign * kind.difference, corrected[i]!) ? [say(kind, corrected[i])] : [])).join(', ');
   const parts = [
-    [`better than ${reference} in ${metric}`, listed((difference, p) => p <= alpha && difference > 0)],
+    ['better', listed((difference, p) => p <= alpha && difference > 0)],
     ['worse', listed((difference, p) => p <= alpha && difference < 0)],
     ['not told apart', listed((_, p) => p > alpha)],
     ['too few runs to tell', others.filter(({ p }) => !Number.isFinite(p)).map((kind) => say(kind)).join(', ')],
   ] as const;
   const said = parts.filter(([, list]) => list !== '').map(([what, list]) => `${what}: ${list}`);
-  return `Of these ${subject}, ${said.join('; ')}. Probabilities are Holm's, over ${tested.length} comparisons.`;
+  return `Of these ${subject}, against ${reference} in ${metric}, ${said.join('; ')}. Probabilities are Holm's, over ${tested.length} comparisons.`;
 }
