@@ -47,7 +47,8 @@ export const stage = defineStage({
     const groups = [...new Set(rows.map(({ group }) => group))];
     const references = [...new Set(rows.map(({ reference }) => reference))];
     const { better, subject, alpha, metric, label } = params;
-    const titled = (group: string): string => (params.by === null ? label : `${label}, ${params.by} ${group}`);
+    // The axis has the label; a legend with it as well is too long to be read.
+    const titled = (group: string): string => (params.by === null ? label : `${params.by} ${group}`);
     // The same for all, but where equal captions are more in one test set than in another.
     const chances = rows.flatMap(({ chance }) => (Number.isFinite(chance) ? [chance] : []));
     const [least, most] = [Math.min(...chances), Math.max(...chances)];

@@ -11,7 +11,7 @@ import { wholeReading } from '../../../src/study/nn/reading.ts';
 import { train } from '../../../src/study/nn/training.ts';
 import { openTestBackends } from './backends.ts';
 import { recordingWatch, tinyData, tinySettings } from './rig.ts';
-import { directionalError } from './whole-model.ts';
+import { afterTraining, directionalError } from './whole-model.ts';
 
 const input = { resolution: 16, patch: 8, context: 8, vocabulary: 40 };
 const base = modelConfig('d16l1', { input });
@@ -73,14 +73,16 @@ describe('adapters', () => {
 
   it.each(['projections', 'pfeiffer-4', 'houlsby-4', 'lora-2', 'clip-adapter', 'pfeiffer-4+hard', 'houlsby-4+soft', 'pfeiffer-4+fusion'])('%s has the right gradients, and the base stays as it is', async (name) => {
     const config = withAdapter(name);
-    expect(directionalError(backends[0]!, config, wholeReading)).toBeLessThan(2e-3);
-    const start = initialWeights(parametersOf(config), 1);
+    // Rounding comes to 2e-3 where few weights are trained; a softmax's gradient without its mean is 5 to 25 times further off.
+    expect(directionalError(backends[0]!, config, wholeReading)).toBeLessThan(5e-3);
+    // Fusion begins where adapters have been trained: over adapters that change nothing there is nothing to attend to.
+    const start = initialWeights(name.endsWith('+fusion') ? afterTraining(parametersOf(config)) : parametersOf(config), 1);
     const { weights, rows } = await train(backends[0]!, config, { ...tinyData(), start }, { ...tinySettings, learningRate: 1e-2, steps: 30, evaluateEvery: 30 }, recordingWatch());
     for (const { name: of, frozen = false } of parametersOf(config)) {
       const same = weights.get(of)!.every((value, i) => value === start.get(of)![i]);
-      // Fusion over adapters that change nothing has nothing to attend to, and hard routing sees one modality here.
+      // Hard routing sees no modality here but the last, and nothing of the others changes but by decay.
       if (frozen) expect(same, of).toBe(true);
-      else if (!name.includes('+')) expect(same, of).toBe(false);
+      else if (!name.endsWith('+hard') || of.includes('.other.')) expect(same, of).toBe(false);
     }
     const losses = rows.filter(({ metric }) => metric === 'loss').map(({ value }) => value);
     expect(losses.slice(-5).reduce((a, b) => a + b)).toBeLessThan(losses.slice(0, 5).reduce((a, b) => a + b));

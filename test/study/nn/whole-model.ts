@@ -3,7 +3,7 @@ import { batchBuilder } from '../../../src/study/nn/batches.ts';
 import type { TokenSource } from '../../../src/study/nn/batches.ts';
 import type { ModelConfig } from '../../../src/study/nn/model-config.ts';
 import { defaultOptimiser, firstMoment } from '../../../src/study/nn/optimiser.ts';
-import { initialWeights, parametersOf } from '../../../src/study/nn/parameters.ts';
+import { initialWeights, type Parameter, parametersOf } from '../../../src/study/nn/parameters.ts';
 import type { Reading } from '../../../src/study/nn/reading.ts';
 import { randomOf } from '../../../src/study/data/random.ts';
 import { trainStep } from '../../../src/study/nn/train-step.ts';
@@ -24,13 +24,17 @@ export function readableTokens(): TokenSource {
   return { ...tokens, reducible };
 }
 
+/** Adapters begin as no change, so that most of their weights have no gradient at first: as they are once they have been trained. */
+export const afterTraining = (parameters: readonly Parameter[]): Parameter[] =>
+  parameters.map((parameter) => (parameter.part === 'adapters' && parameter.initial.kind !== 'normal' ? { ...parameter, initial: { kind: 'normal', deviation: 0.1 } } : parameter));
+
 /**
  * How far the gradient of the loss along a drawn direction is from the difference quotient along it, relative to the gradient's norm,
  * which is what it is along such directions; `only` names the weights that move. The gradient is what Adam's first moment holds after one step.
  */
 export function directionalError(backend: Backend, config: ModelConfig, reading: Reading, data = { ...tinyData(), tokens: readableTokens() }, only = /./): number {
   const parameters = parametersOf(config);
-  const start = initialWeights(parameters, 3);
+  const start = initialWeights(afterTraining(parameters), 3);
   // A scale at which losses are smooth.
   if (start.has('logit_scale')) start.set('logit_scale', Float32Array.of(1));
   const batch = batchBuilder(config, data.images, data.tokens, 6, reading)(Uint32Array.of(0, 1, 2, 3, 4, 5));
