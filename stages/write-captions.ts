@@ -16,6 +16,12 @@ export const stage = defineStage({
   }),
   inputs: { model: 'folder', images: 'folder', tokens: 'folder' },
   outputs: { captions: 'file', metrics: 'metrics' },
+  async check({ inputs: { model } }) {
+    if (typeof model !== 'string') return [];
+    const { writingProblem } = await import('../src/study/nn/given-models.ts');
+    const problem = await writingProblem(model);
+    return problem === null ? [] : [{ input: 'model', ...problem }];
+  },
   async run({ params, inputs, outputs, report, signal, resources, backend: choice }) {
     const { metricLines } = await import('../src/study/metric-lines.ts');
     const { openImages } = await import('../src/study/data/image-shards.ts');
@@ -23,13 +29,14 @@ export const stage = defineStage({
     const { detokenize } = await import('../src/study/text/tokenizer.ts');
     const { captionScorer, nextOf } = await import('../src/study/nn/caption-scores.ts');
     const { openBackend } = await import('../src/study/nn/choose-backend.ts');
-    const { checkModelFits, drawRows, PairedDataError, rowsOfSplit } = await import('../src/study/nn/data.ts');
+    const { checkModelFits, drawRows, rowsOfSplit } = await import('../src/study/nn/data.ts');
+    const { checkWrites } = await import('../src/study/nn/given-models.ts');
     const { writeCaption } = await import('../src/study/nn/generate.ts');
     const { loadModel } = await import('../src/study/nn/model-folder.ts');
     const { textShape, wholeReading } = await import('../src/study/nn/reading.ts');
 
     const { config, weights, reading = wholeReading } = await loadModel(inputs.model);
-    if (config.decoder === undefined) throw new PairedDataError(`the model ${config.name} writes no captions: it has no decoder`);
+    checkWrites(config);
     const images = await openImages(inputs.images);
     try {
       const tokens = await openTokens(inputs.tokens);

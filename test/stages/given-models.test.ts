@@ -70,6 +70,8 @@ const cases: readonly (readonly [about: string, given: string, uses: string, par
   ['an encoder–decoder of which classes are asked beside captions', `model: ${at('git')}`, 'embed', `classes: ${classes}`, 'model', /scores either captions or the prompts of classes.*imagesOnly/s],
   ['an encoder–decoder of which images alone are asked', `model: ${at('git')}`, 'embed', 'imagesOnly: [test]', 'model', /scores each caption for each image of one split/],
   ['an encoder–decoder of which classes are asked', `model: ${at('git')}`, 'embed', `classes: ${classes}, imagesOnly: [test]`, null, /^$/],
+  ['a model that is to write and has no decoder', `model: ${at('small')}`, 'write-captions', '', 'model', /the model d16l1 writes no captions: it has no decoder.*coca, git, prefix-lm/s],
+  ['a model that is to write', `model: ${at('git')}`, 'write-captions', '', null, /^$/],
   ['classes of nothing', '', 'classify', `classes: ${classes}, task: kinds, method: zero-shot`, 'method', /neither of the inputs `embeddings` and `scores`/],
   ['classes by two models', 'embeddings: ./embeddings, scores: ./embeddings', 'classify', `classes: ${classes}, task: kinds, method: zero-shot`, 'method', /are of two models/],
   ["a probe on an encoder–decoder's scores", 'scores: ./embeddings', 'classify', `classes: ${classes}, task: kinds, method: linear-probe`, 'method', /linear-probe needs embeddings of images.*take method: zero-shot/s],

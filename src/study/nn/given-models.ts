@@ -123,3 +123,11 @@ export function checkAsked({ name, adapter, decoder }: ModelConfig, { route, spl
 
 /** Whether a model folder is a model that can give them. */
 export const embedProblem = (path: string, asked: AskedEmbeddings): Promise<GivenProblem | null> => problemOf(async () => checkAsked(await modelFolder(path), asked));
+
+/** @throws ModelConfigError for a model that writes no captions */
+export function checkWrites({ name, decoder }: ModelConfig): void {
+  if (decoder === undefined) throw new ModelConfigError(`the model ${name} writes no captions: it has no decoder`, `take one that was adapted as ${decoderKinds.join(', ')}`);
+}
+
+/** Whether a model folder is a model that writes captions. */
+export const writingProblem = (path: string): Promise<GivenProblem | null> => problemOf(async () => checkWrites(await modelFolder(path)));
