@@ -189,6 +189,17 @@ describeWith(['slurm'], 'faults of a Slurm cluster', () => {
     }
   });
 
+  it('a supervisor that is killed: its cell was preempted, and goes on from its checkpoint by policy', async () => {
+    const cells = cellsOn(site, { count: 2, steps: 4, settings: 'retries: { times: 1, on: [preempted] }', first: '[ $I != 1 ] || [ $n -gt 0 ] || (sleep 1.2; kill -9 $PPID) &' });
+    await over(start(cells), 0);
+    cells.expectRight();
+    expect(cells.starts()).toEqual([2, 1]);
+    expect(cells.from(1)[1]).toBeGreaterThan(0);
+    expect(cells.project.pipe(['sql', '--format', 'json', "SELECT message FROM attempt WHERE cause = 'preempted'"]).stdout).toMatch(/the process of Slurm job \d+_0 that watched over it on .* was killed/);
+    tell('Slurm: kill -9 of a supervisor', 'named; the retry went on from its checkpoint', 1);
+    cells.project.remove();
+  });
+
   it('Slurm\'s time limit is named, and retried by policy from the checkpoint', async () => {
     const cells = cellsOn(site, { count: 1, steps: 240, settings: 'retries: { times: 1, on: [timeout] }' });
     const run = start(cells);

@@ -53,6 +53,21 @@ describeWith(['slurm'], 'several cells in one task of Slurm', () => {
     cells.project.remove();
   });
 
+  it('a task asks for the time of all its cells, but for no more than its partition allows', async () => {
+    for (const [limit, time] of [['INFINITE', '42:00'], ['30', '30:00'], ['3', '12:00']] as const) {
+      site.command('scontrol', 'update', 'PartitionName=main', `MaxTime=${limit}`);
+      const cells = cellsOn(site, { count: 4, steps: 2, slurm: 'pack: 4', settings: 'timeout: 10m' });
+      const run = start(cells);
+      await until(() => jobs('PENDING,RUNNING').length > 0);
+      expect(site.command('squeue', '-h', '-t', 'PENDING,RUNNING', '-o', '%l').trim()).toBe(time);
+      // Ten minutes for one cell are more than three: then Slurm says so, as it does for a cell alone.
+      site.command('scontrol', 'update', 'PartitionName=main', 'MaxTime=INFINITE');
+      await over(run, 0);
+      cells.expectRight();
+      cells.project.remove();
+    }
+  });
+
   it('a task that is requeued runs no cell again that has ended, and goes on from the checkpoint of the one that ran', async () => {
     const cells = cellsOn(site, { count: 3, steps: 4, slurm: 'pack: 3' });
     const run = start(cells);

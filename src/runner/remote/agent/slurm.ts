@@ -12,6 +12,7 @@ import { jobPaths, writeWhole } from './job-folder.ts';
 import type { SlurmRecord } from './job-folder.ts';
 import { packJobs, readTasks } from './pack.ts';
 import type { Tasks } from './pack.ts';
+import { PartitionLimits } from './partition-limit.ts';
 
 const run = promisify(execFile);
 /** Jobs that arrive no later than this after the one before and ask for the same become one array; the first waits no longer than that. */
@@ -36,6 +37,7 @@ interface Submission {
 export class Slurm {
   readonly #folder: string;
   readonly #program: readonly string[];
+  readonly #limits = new PartitionLimits();
   readonly #waiting = new Map<string, Submission[]>();
   #views = new Map<string, SlurmView>();
   #askedAt = -Infinity;
@@ -126,9 +128,11 @@ export class Slurm {
     const script = join(folder, 'job.sh');
     writeFileSync(script, this.#script(jobs[0]!, batch));
     const many = tasks.length > 1;
+    const most = Math.max(...tasks.map(({ length }) => length));
+    const limit = most > 1 && jobs[0]!.timeoutMs !== null ? await this.#limits.of(jobs[0]!.slurm!.options) : null;
     const { stdout } = await run('sbatch', [
       '--parsable', `--job-name=pipe-${batch}`, `--chdir=${this.#folder}`, `--output=${many ? join(folder, 'out-%a') : join(folder, 'out')}`, '--open-mode=append', '--requeue',
-      ...(many ? [`--array=0-${tasks.length - 1}`] : []), ...resourceOptions(jobs[0]!, Math.max(...tasks.map(({ length }) => length))), ...jobs[0]!.slurm!.options, script,
+      ...(many ? [`--array=0-${tasks.length - 1}`] : []), ...resourceOptions(jobs[0]!, most, limit), ...jobs[0]!.slurm!.options, script,
     ]).catch((error: unknown) => {
       const { stderr, message } = error as { stderr?: string; message: string };
       throw new Error(`sbatch refused it: ${(stderr ?? message).trim().replace(/^sbatch: (error: )?/gm, '') || message}`);
@@ -207,7 +211,7 @@ export class Slurm {
       this.#overSince.set(id, now);
       return null;
     }
-    const known = view === null ? null : endOf(id, view);
+    const known = view === null ? null : endOf(id, view) ?? (running !== null && view.state === 'FAILED' ? killedOn(id, running.node) : null);
     // What says by itself how it ended needs no more waiting than one look at the files.
     if (now - since < (known === null ? patienceMs : 1500)) return null;
     if (known !== null) return { state: 'lost', ...known };
@@ -219,6 +223,9 @@ export class Slurm {
 
 export const isGoingOn = (state: string): boolean => isRunning(state) || ['PENDING', 'CONFIGURING', 'REQUEUED', 'REQUEUE_HOLD', 'REQUEUE_FED', 'RESIZING', 'SPECIAL_EXIT', 'REVOKED'].includes(state);
 const isRunning = (state: string): boolean => ['RUNNING', 'COMPLETING', 'SUSPENDED', 'SIGNALING', 'STAGE_OUT', 'STOPPED'].includes(state);
+
+/** A supervisor ends well however its cell ended: one that has not was killed, and what it ran is ended by Slurm. */
+const killedOn = (id: string, node: string): { readonly cause: FailureCause; readonly message: string } => ({ cause: 'preempted', message: `the process of Slurm job ${id} that watched over it on ${node} was killed; what it ran was ended` });
 
 /** Why Slurm ended it, by the state it shows. */
 export function endOf(id: string, { state, node }: SlurmView): { readonly cause: FailureCause; readonly message: string } | null {
@@ -233,14 +240,16 @@ export function endOf(id: string, { state, node }: SlurmView): { readonly cause:
   }
 }
 
-/** What a cell asks for, as sbatch says it; time for so many, one after the other. */
-export function resourceOptions({ resources, timeoutMs }: HostJob, cells: number): string[] {
+const minutesFor = (ms: number): number => Math.ceil(ms / 60_000) + 2;
+
+/** What a cell asks for, as sbatch says it; time for so many, one after the other, but for one no less than it may take. `longest`: minutes that Slurm allows. */
+function resourceOptions({ resources, timeoutMs }: HostJob, cells: number, longest: number | null): string[] {
   const { cpu, memory, gpu } = resources;
   const gpus = gpu === 'prefer' ? 1 : Math.ceil(gpu);
   return [
     '--ntasks=1', `--cpus-per-task=${Math.max(1, Math.ceil(cpu))}`, ...(memory === null ? [] : [`--mem=${Math.max(1, Math.ceil(memory / 2 ** 20))}M`]),
     ...(gpus > 0 ? [`--gres=gpu:${gpus}`] : []),
     // Slurm's limit is a net below the timeout that the supervisor keeps: with room for stopping.
-    ...(timeoutMs === null ? [] : [`--time=${Math.ceil((timeoutMs * cells) / 60_000) + 2}`]),
+    ...(timeoutMs === null ? [] : [`--time=${Math.max(minutesFor(timeoutMs), Math.min(minutesFor(timeoutMs * cells), longest ?? Number.POSITIVE_INFINITY))}`]),
   ];
 }
