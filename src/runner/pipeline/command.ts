@@ -17,6 +17,8 @@ export interface CompiledCommand {
   readonly constant: boolean;
   readonly fill: (point: Point) => Command;
   readonly origins: readonly Origin[];
+  /** Axes that it uses. */
+  readonly axes: ReadonlySet<string>;
 }
 
 /** Null where a mistake keeps them from being known. */
@@ -40,9 +42,9 @@ export function compileCommand(run: string | readonly (string | number | boolean
 }
 
 function finish(argv: boolean, fill: (point: Point) => Command, origins: readonly Origin[], axes: ReadonlySet<string>): CompiledCommand {
-  if (axes.size > 0) return { argv, constant: false, fill, origins };
+  if (axes.size > 0) return { argv, constant: false, fill, origins, axes };
   const command = fill({});
-  return { argv, constant: true, fill: () => command, origins };
+  return { argv, constant: true, fill: () => command, origins, axes };
 }
 
 function compileText(text: string, pointer: string, names: Names, scope: Scope, origins: Origin[], axes: Set<string>, shell: boolean): Piece[] {

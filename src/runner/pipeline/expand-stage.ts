@@ -15,6 +15,7 @@ import type { StageTable } from './lookup.ts';
 import { expandMatrix, singlePoint } from './matrix.ts';
 import type { Matrix } from './matrix.ts';
 import type { Cell, CellAction, CellInput, CommandPart, Origin, Point, StageDefinition } from './model.ts';
+import { perAxes } from './per-axes.ts';
 import type { Problems } from './problems.ts';
 import { compileSettings } from './settings.ts';
 import type { SettingsPool } from './settings.ts';
@@ -64,6 +65,7 @@ export function expandStage(stage: StageState, inputs: readonly ResolvedInput[],
   const settings = compileSettings(stage.raw, stage.pointer, scope, expansion.pool, stage.broken);
   Object.assign(origins, settings.origins);
   const params = compileValue((stage.raw.with ?? {}) as JsonObject, `${stage.pointer}/with`, scope);
+  const paramsOf = perAxes(params.axes, matrix.axes, point => params.fill(point) as JsonObject);
   if (isMap(stage.raw.with)) recordParams(stage.raw.with, 'with', `${stage.pointer}/with`, scope, record);
   const finders = inputs.flatMap(input => {
     record(`in.${input.name}`, input);
@@ -94,7 +96,7 @@ export function expandStage(stage: StageState, inputs: readonly ResolvedInput[],
     expansion.cells.push({
       index, id: formatCellId(stage.name, point), stage: stageIndex, point,
       action: action.fill(point, rung),
-      with: withOf(params.fill(point) as JsonObject, halving, point),
+      with: withOf(paramsOf(point), halving, point),
       inputs: cellInputs, outputs: outputs.fill(point), needs, settings: settings.fill(point),
       guard: halving && rung > 0 ? { decision: decisions + rung - 1, member: memberName(point) } : null,
     });
@@ -116,7 +118,7 @@ export function expandStage(stage: StageState, inputs: readonly ResolvedInput[],
     });
   }
   if (problems.count > before) return;
-  stage.expanded = { matrix, first, indexes: new Map() };
+  stage.expanded = { matrix, first, indexes: new Map(), byPoint: null };
   if (stage.module) expansion.checks.push({ stage, first, count: matrix.points.length, compiled: params });
 }
 
@@ -183,7 +185,8 @@ function actionOf(stage: StageState, inputs: readonly ResolvedInput[], halving: 
     const filled = command.fill(point);
     return { kind: 'shell', command: halving && rung === 0 ? withoutInputs(filled, resumed, command.argv) : filled, argv: command.argv, interpreter };
   };
-  if (!command.constant || halving) return { fill: make, origins: command.origins };
+  if (halving) return { fill: make, origins: command.origins };
+  if (!command.constant) return { fill: perAxes(command.axes, scope.axes, point => make(point, 0)), origins: command.origins };
   const shared = make({}, 0);
   return { fill: () => shared, origins: command.origins };
 }

@@ -9,6 +9,7 @@ import type { Compiled, Scope } from './compile.ts';
 import { requireStage } from './lookup.ts';
 import type { StageTable } from './lookup.ts';
 import type { CellInput, Origin, Point } from './model.ts';
+import { pointKey } from './per-axes.ts';
 import { isPathText, parseReference, referenceForm } from './reference.ts';
 import type { Reference } from './reference.ts';
 import { termMatches } from './selection.ts';
@@ -204,10 +205,8 @@ export function cellsBy(stage: ExpandedStage, axes: readonly string[]): Map<stri
   return index;
 }
 
-function pointKey(point: Point, axes: readonly string[]): string {
-  let key = '';
-  for (const axis of axes) key += `${formatAxisValue(point[axis]!)}\u0000`;
-  return key;
+function cellsByPoint(stage: ExpandedStage): ReadonlyMap<Point, number> {
+  return (stage.byPoint ??= new Map(stage.matrix.points.map((point, offset) => [point, stage.first + offset])));
 }
 
 function referenceFinder(input: ResolvedInput & { kind: 'reference' }, axes: readonly string[], { partial, optional }: { readonly partial: boolean; readonly optional: boolean }, scope: Scope): InputFinder | null {
@@ -226,19 +225,22 @@ function referenceFinder(input: ResolvedInput & { kind: 'reference' }, axes: rea
     return null;
   }
   const keyAxes = [...pins.keys(), ...joined];
-  const index = cellsBy(producer, keyAxes);
+  let index: ReadonlyMap<string, readonly number[]> | null = null;
   // Brackets that follow the matrix say for which cells there is such an input, where it may be left out.
   const followed = optional ? (input.reference.selection?.terms ?? []).flatMap(({ axis, text }) => (hasTemplate(text) ? [axis!] : [])) : [];
   const known = new Map(followed.map(axis => [axis, new Set(valuesOf(producer, axis))]));
   const leftOut = (point: Point): boolean => followed.some(axis => !known.get(axis)!.has(formatAxisValue(pins.get(axis)!(point))));
   const memo = new Map<string, CellInput>();
+  const samePoints = !gathers && pins.size === 0 && joined.length > 0 ? cellsByPoint(producer) : null;
   return point => {
+    const same = samePoints?.get(point);
+    if (same !== undefined) return { kind: 'output', cell: same, output: reference.output };
     let key = '';
     for (const pin of pins.values()) key += `${formatAxisValue(pin(point))}\u0000`;
     key += pointKey(point, joined);
     const found = memo.get(key);
     if (found) return found;
-    const cells = index.get(key);
+    const cells = (index ??= cellsBy(producer, keyAxes)).get(key);
     if (!cells) {
       if (leftOut(point)) return null;
       const wanted = keyAxes.map((axis, position) => `${axis}=${key.split('\u0000')[position]!}`).join(',');

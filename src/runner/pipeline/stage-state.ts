@@ -2,7 +2,7 @@
 import type { JsonObject } from '../json.ts';
 import type { Matrix } from './matrix.ts';
 import type { InputKind } from '../../stage.ts';
-import type { OutputDeclaration, StageInfo } from './model.ts';
+import type { OutputDeclaration, Point, StageInfo } from './model.ts';
 import type { Namespace } from './namespace.ts';
 import type { ParamSet } from './params.ts';
 import type { StageYaml } from './schema.ts';
@@ -39,4 +39,6 @@ export interface ExpandedStage {
   readonly first: number;
   /** Axes (joined by commas) → their values in a point → indices of cells, relative to `first`. */
   readonly indexes: Map<string, Map<string, number[]>>;
+  /** The points themselves → indices of cells in the graph, once somebody looks: stages with `each:` have the very same. */
+  byPoint: ReadonlyMap<Point, number> | null;
 }

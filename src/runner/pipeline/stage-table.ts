@@ -9,6 +9,7 @@ import type { ArtefactKind } from '../../stage.ts';
 import type { OutputDeclaration, StageCatalogue, StageInfo } from './model.ts';
 import type { Namespace } from './namespace.ts';
 import type { ParamSet } from './params.ts';
+import { perAxes } from './per-axes.ts';
 import type { Problems } from './problems.ts';
 import type { StageYaml } from './schema.ts';
 import { childPointer } from './source-file.ts';
@@ -167,7 +168,10 @@ export function outputFinder(stage: StageState, scope: Scope): { readonly fill: 
     }
     return outputs;
   };
-  if (!entries.every(({ path }) => path.constant)) return { fill: make };
+  if (!entries.every(({ path }) => path.constant)) {
+    const used = new Set(entries.flatMap(({ path }) => [...path.axes]));
+    return { fill: perAxes(used, scope.axes, make) };
+  }
   const shared = make({});
   return { fill: () => shared };
 }

@@ -4,7 +4,7 @@ import type { Json } from '../json.ts';
 import type { Cell } from '../pipeline/model.ts';
 import type { Artefact, Manifest } from '../store/model.ts';
 import { keyOf } from './key.ts';
-import { artefactValue, finishManifest } from './manifest.ts';
+import { artefactValue } from './manifest.ts';
 import type { CellDecision, PlanState } from './plan-state.ts';
 
 /** One pass over all cells, producers first. `survivors` is kept from pass to pass. */
@@ -12,17 +12,22 @@ export function decideCells(state: PlanState, survivors: SurvivorsOf): void {
   for (const index of state.order) state.decisions[index] = decide(state, state.context.graph.cells[index]!, survivors);
 }
 
+// Of thousands of cells at once.
+const stopped: CellDecision = { state: 'stopped', record: null, actionKey: null, known: 'stopped' };
+const forcedOpen: CellDecision = { state: 'run', record: null, actionKey: null, known: null };
+const pending: CellDecision = { state: 'pending', record: null, actionKey: null, known: null };
+
 function decide(state: PlanState, cell: Cell, survivors: SurvivorsOf): CellDecision {
   const { index } = cell;
   const stoppedOrOpen = blocked(state, cell, survivors);
-  if (stoppedOrOpen === 'stopped') return { state: 'stopped', record: null, actionKey: null, known: 'stopped' };
+  if (stoppedOrOpen === 'stopped') return stopped;
   const mustRun = state.isForced(index) || cell.settings.always;
   if (stoppedOrOpen === 'open') {
-    if (mustRun) return { state: 'run', record: null, actionKey: null, known: null };
+    if (mustRun) return forcedOpen;
     // An input's digest is not known. If nobody asks for the cell that makes it, the plan key may stand for all of it.
     const record = undemandedProducers(state, index) ? state.lookup(state.context.planKeys.of(index)) : null;
     if (record !== null && !state.revived.has(index) && state.allHere(cell, record)) return { state: 'fresh', record, actionKey: null, known: { outputs: record.outputs } };
-    return { state: 'pending', record: null, actionKey: null, known: null };
+    return pending;
   }
   const actionKey = keyOf('action', actionManifest(state, cell));
   if (mustRun) return { state: 'run', record: null, actionKey, known: null };
@@ -42,7 +47,7 @@ export function actionManifest({ context, decisions }: PlanState, cell: Cell): M
     const artefact = known?.outputs[output];
     return artefact === undefined ? 'missing' : artefactValue(artefact);
   };
-  return finishManifest([...context.planKeys.fixedParts(cell), ...context.reader.inputParts(cell, other)], cell.settings.ignore);
+  return context.reader.manifest(cell, other);
 }
 
 /** `stopped`: a halving decision, or the stop of what it reads, leaves it out. `open`: something it reads is not settled. */

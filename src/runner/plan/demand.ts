@@ -11,6 +11,9 @@ export function spreadDemand(state: PlanState): boolean {
     demanded[cell] = 1;
     grew = true;
   };
+  const revive = (producer: number, output: string, consumer: Cell): void => {
+    if (reviveIfGone(state, producer, output, consumer)) grew = true;
+  };
   for (let i = order.length - 1; i >= 0; i--) {
     const index = order[i]!;
     const decision = decisions[index]!.state;
@@ -18,7 +21,12 @@ export function spreadDemand(state: PlanState): boolean {
     const cell = context.graph.cells[index]!;
     context.producers[index]!.forEach(demand);
     cell.needs.forEach(demand);
-    for (const [producer, output] of wantedOutputs(cell)) if (reviveIfGone(state, producer, output, cell)) grew = true;
+    for (const name in cell.inputs) {
+      const input = cell.inputs[name]!;
+      if (input.kind === 'output') revive(input.cell, input.output, cell);
+      else if (input.kind === 'gather') for (const item of input.items) revive(item.cell, input.output, cell);
+    }
+    if (cell.guard !== null) revive(cell.guard.decision, 'survivors', cell);
   }
   return grew;
 }
@@ -31,12 +39,4 @@ function reviveIfGone(state: PlanState, producer: number, output: string, consum
   if (artefact === undefined || state.present(artefact) === 'here') return false;
   revived.set(producer, consumer.id);
   return true;
-}
-
-function* wantedOutputs(cell: Cell): Generator<readonly [producer: number, output: string]> {
-  for (const input of Object.values(cell.inputs)) {
-    if (input.kind === 'output') yield [input.cell, input.output];
-    else if (input.kind === 'gather') for (const item of input.items) yield [item.cell, input.output];
-  }
-  if (cell.guard !== null) yield [cell.guard.decision, 'survivors'];
 }

@@ -4,7 +4,7 @@ import type { Json } from '../json.ts';
 import type { Cell } from '../pipeline/model.ts';
 import type { Manifest } from '../store/model.ts';
 import type { Store } from '../store/store.ts';
-import { artefactValue, finishManifest } from './manifest.ts';
+import { artefactValue } from './manifest.ts';
 import type { Explanation, Plan, Reason } from './model.ts';
 import { contextOf } from './plan-context.ts';
 import type { PlanContext } from './plan-context.ts';
@@ -41,14 +41,13 @@ function explainOnce(plan: Plan, index: number, store: Store, seen: Set<number>)
 
 /** Inputs that are not settled stand in it by the plan key of the cell that will make them. */
 function manifestNow(plan: Plan, context: PlanContext, cell: Cell): Manifest {
-  const fixed = context.reader.fixedParts(cell);
   const known = (producer: number, output: string): Json => {
     const { record, state } = plan.cells[producer]!;
     if (state === 'stopped') return 'stopped';
     const artefact = state === 'fresh' ? record?.outputs[output] : undefined;
     return artefact === undefined ? { cell: context.planKeys.of(producer), output } : artefactValue(artefact);
   };
-  return finishManifest([...fixed, ...context.reader.inputParts(cell, known)], cell.settings.ignore);
+  return context.reader.manifest(cell, known);
 }
 
 function acceptanceOf({ record }: Plan['cells'][number]): Explanation['accepted'] {

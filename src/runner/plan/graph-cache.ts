@@ -5,7 +5,7 @@
  */
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { Cell, CellGraph } from '../pipeline/model.ts';
+import type { Cell, CellGraph, CellId } from '../pipeline/model.ts';
 import { findProjectRoot } from '../pipeline/project.ts';
 import { sha256 } from '../store/file-bytes.ts';
 import { checkStamps, newestOf, stampsOf, statStamp } from './file-stamp.ts';
@@ -13,7 +13,7 @@ import type { FileStamp } from './file-stamp.ts';
 import { writeWhole } from './closure-cache.ts';
 
 /** Raise it when the shape of a graph, or what the language makes of a file, changes. */
-const graphFormat = 2;
+const graphFormat = 3;
 
 export interface LoadGraphOptions {
   readonly file: string;
@@ -46,13 +46,12 @@ export async function loadGraph(options: LoadGraphOptions): Promise<CellGraph> {
   const stamps = [...stampsOf(new Set([...graph.sources, ...shadows(graph, options.packageRoot)]), since), ...graph.looked.map(statStamp)];
   // What was edited while it was read may be here in its old form: not worth keeping.
   if (stamps.some(stamp => newestOf(stamp) >= since)) return graph;
-  const { text: body, packed } = packGraph(graph);
+  const body = JSON.stringify(packGraph(graph));
   const digest = sha256(body).slice(0, 24);
   writeWhole(bodyPath(headerPath, digest), body);
   writeWhole(headerPath, JSON.stringify({ program, root, stamps, body: digest }));
   dropOldBodies(join(options.cache, 'plans'), `graph-${name}-`, `graph-${name}-${digest}.body.json`);
-  // Equal values are one object now, as they will be when this is read: each is encoded for keys once.
-  return unpackGraph(packed);
+  return graph;
 }
 
 /** One body for each pipeline, profile and set of overrides is enough; whoever is just reading an older one loads anew. */
@@ -107,47 +106,52 @@ function readStored(path: string, program: string, root: string): CellGraph | nu
   }
 }
 
-/** Values that many cells share are written once: cells name them by number, and share them again when read. */
+/**
+ * Values that cells share are written once, and the cells as columns of numbers: tens of thousands of objects would take
+ * as long to write as all the rest.
+ */
 interface PackedGraph extends Omit<CellGraph, 'cells'> {
   readonly shared: readonly unknown[];
-  readonly packed: readonly PackedCell[];
+  readonly ids: readonly CellId[];
+  readonly stageOf: readonly number[];
+  readonly guards: readonly Cell['guard'][];
+  /** Field → of each cell the number of its value. */
+  readonly columns: Readonly<Record<SharedField, readonly number[]>>;
 }
 
-const sharedFields = ['action', 'with', 'inputs', 'outputs', 'needs', 'settings'] as const;
-type SharedField = (typeof sharedFields)[number];
-/** The same object before and after: there are tens of thousands, and copies of them are most of the work. */
-type PackedCell = Omit<Cell, SharedField> & Record<SharedField, unknown>;
+type SharedField = Exclude<keyof Cell, 'index' | 'id' | 'stage' | 'guard'>;
 
-function packGraph(graph: CellGraph): { readonly text: string; readonly packed: PackedGraph } {
+function packGraph({ cells, ...rest }: CellGraph): PackedGraph {
   const shared: unknown[] = [];
-  const texts: string[] = [];
-  const byObject = new Map<unknown, number>();
-  const byText = new Map<string, number>();
-  const numberOf = (value: unknown): number => {
-    const known = byObject.get(value);
-    if (known !== undefined) return known;
-    const text = JSON.stringify(value);
-    let number = byText.get(text);
-    if (number === undefined) {
-      number = shared.push(value) - 1;
-      texts.push(text);
-      byText.set(text, number);
-    }
-    byObject.set(value, number);
-    return number;
+  const numbers = new Map<unknown, number>();
+  const column = (field: SharedField): number[] => {
+    let last: unknown;
+    let number = -1;
+    return cells.map(cell => {
+      const value = cell[field];
+      if (value === last) return number;
+      last = value;
+      const known = numbers.get(value);
+      number = known ?? shared.push(value) - 1;
+      if (known === undefined) numbers.set(value, number);
+      return number;
+    });
   };
-  const { cells, ...rest } = graph;
-  const packed = cells.map((cell): PackedCell => {
-    const numbered: PackedCell = { ...cell };
-    for (const field of sharedFields) numbered[field] = numberOf(cell[field]);
-    return numbered;
-  });
-  const text = `${JSON.stringify(rest).slice(0, -1)},"shared":[${texts.join(',')}],"packed":${JSON.stringify(packed)}}`;
-  return { text, packed: { ...rest, shared, packed } };
+  return {
+    ...rest,
+    columns: {
+      point: column('point'), action: column('action'), with: column('with'), inputs: column('inputs'), outputs: column('outputs'), needs: column('needs'),
+      settings: column('settings'),
+    },
+    shared, ids: cells.map(cell => cell.id), stageOf: cells.map(cell => cell.stage), guards: cells.map(cell => cell.guard),
+  };
 }
 
-/** The cells of the packed graph become those of the graph. */
-function unpackGraph({ shared, packed, ...rest }: PackedGraph): CellGraph {
-  for (const cell of packed) for (const field of sharedFields) cell[field] = shared[cell[field] as number];
-  return { ...rest, cells: packed as readonly Cell[] };
+function unpackGraph({ shared, columns, ids, stageOf, guards, ...rest }: PackedGraph): CellGraph {
+  const at = <T extends SharedField>(field: T, index: number): Cell[T] => shared[columns[field][index]!] as Cell[T];
+  const cells = ids.map((id, index): Cell => ({
+    index, id, stage: stageOf[index]!, point: at('point', index), action: at('action', index), with: at('with', index), inputs: at('inputs', index),
+    outputs: at('outputs', index), needs: at('needs', index), settings: at('settings', index), guard: guards[index]!,
+  }));
+  return { ...rest, cells };
 }

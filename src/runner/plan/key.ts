@@ -7,15 +7,15 @@ import type { Key, Manifest } from '../store/model.ts';
 const longest = 200;
 const encoded = new WeakMap<object, string>();
 
-/** A part's value as it goes into a key. Values that many cells share, such as a closure, are encoded once. */
+/** Says that many cells share a value, such as a closure: it is then encoded once. For one that few have this costs more than it spares. */
+export function encodeOnce<T extends Json>(value: T): T {
+  if (typeof value === 'object' && value !== null && !encoded.has(value)) encoded.set(value, shortened(canonicalJson(value)));
+  return value;
+}
+
+/** A part's value as it goes into a key. */
 export function encodeValue(value: Json): string {
-  if (typeof value !== 'object' || value === null) return shortened(canonicalJson(value));
-  let text = encoded.get(value);
-  if (text === undefined) {
-    text = shortened(canonicalJson(value));
-    encoded.set(value, text);
-  }
-  return text;
+  return (typeof value === 'object' && value !== null ? encoded.get(value) : undefined) ?? shortened(canonicalJson(value));
 }
 
 function shortened(text: string): string {

@@ -10,7 +10,7 @@ import { TreeNodes } from '../store/tree-nodes.ts';
 import { baseOfStage } from './catalogue-paths.ts';
 import type { Closure } from './closure.ts';
 import { loadClosureSync } from './closure-cache.ts';
-import { sortParts } from './key.ts';
+import { encodeOnce, sortParts } from './key.ts';
 import { readPathInput } from './path-inputs.ts';
 import type { PathContent, PathInput } from './path-inputs.ts';
 
@@ -56,6 +56,8 @@ export class ManifestReader {
   readonly #settings = new Map<CellSettings, readonly ManifestPart[]>();
   readonly #interpreters = new Map<string, string>();
   readonly #shared = new WeakMap<object, JsonObject>();
+  /** Of each param the value that it had last. */
+  readonly #lastParams = new Map<string, Json>();
   /** Nodes of the folders and globs that were read. */
   readonly nodes = new TreeNodes();
 
@@ -70,6 +72,8 @@ export class ManifestReader {
     if (closure === undefined) {
       const { graph, packageRoot, store } = this.#context;
       closure = loadClosureSync({ entry: file, base: baseOfStage(file, { root: graph.root, packageRoot }), packageRoot, cache: store.cache });
+      encodeOnce(closure.code);
+      encodeOnce(closure.packages);
       this.#closures.set(file, closure);
     }
     return closure;
@@ -81,47 +85,55 @@ export class ManifestReader {
     if (content === undefined) {
       content = readPathInput(input, this.#context.graph.root, this.#context.store.stats, this.nodes);
       this.#paths.set(id, content);
-    }
+    } else encodeOnce(content.value);
     return content;
   }
 
-  /** All parts but the inputs. */
-  fixedParts(cell: Cell): ManifestPart[] {
-    const parts: ManifestPart[] = [...this.#actionParts(cell), ...this.#settingsParts(cell.settings)];
-    parts.push({ part: 'out', value: this.#outputs(cell) });
-    for (const [name, value] of Object.entries(cell.with)) parts.push({ part: `with.${name}`, value });
-    return parts;
+  /** Throws what keeps a cell from having a key whatever its inputs are: code that cannot be keyed, a fact that no host declares. */
+  checkKeyable(cell: Cell): void {
+    this.closureOf(cell);
+    this.#settingsParts(cell.settings);
+    if (cell.action.kind === 'shell' && cell.action.interpreter !== null) this.#interpreter(cell.action.interpreter, cell.settings.on);
   }
 
-  /** The inputs: project files by content, those from other cells as `other` says. */
-  inputParts(cell: Cell, other: OtherCells): ManifestPart[] {
+  /** Inputs that are project files by content, those from other cells as `other` says. */
+  manifest(cell: Cell, other: OtherCells): Manifest {
     const parts: ManifestPart[] = [];
-    for (const [name, input] of Object.entries(cell.inputs)) {
-      const part = `in.${name}`;
+    this.#addAction(cell, parts);
+    for (const part of this.#settingsParts(cell.settings)) parts.push(part);
+    parts.push({ part: 'out', value: this.#outputs(cell) });
+    for (const name in cell.with) {
+      const value = cell.with[name]!;
+      if (typeof value === 'object' && value !== null) this.#noteParam(name, value);
+      parts.push({ part: partName('with.', name), value });
+    }
+    for (const name in cell.inputs) {
+      const input = cell.inputs[name]!;
+      const part = partName('in.', name);
       if (input.kind === 'path') parts.push({ part, value: this.pathInput(input).value });
       else if (input.kind === 'output') parts.push({ part, value: other(input.cell, input.output) });
       else parts.push({ part, value: input.items.map(({ cell: item, point }) => ({ point, from: other(item, input.output) })) });
     }
-    return parts;
+    return finishManifest(parts, cell.settings.ignore);
   }
 
-  #actionParts(cell: Cell): ManifestPart[] {
+  /** A list or map that the cell before had as well, most likely all cells of the stage have. */
+  #noteParam(name: string, value: Json): void {
+    if (this.#lastParams.get(name) === value) encodeOnce(value);
+    else this.#lastParams.set(name, value);
+  }
+
+  #addAction(cell: Cell, parts: ManifestPart[]): void {
     const { action } = cell;
     if (action.kind === 'decision') {
-      return [{ part: 'decision', value: this.#share(action, () => ({ metric: action.metric, mode: action.mode, keep: action.keep, members: action.members })) }];
-    }
-    if (action.kind === 'module') {
+      parts.push({ part: 'decision', value: this.#share(action, () => ({ metric: action.metric, mode: action.mode, keep: action.keep, members: action.members })) });
+    } else if (action.kind === 'module') {
       const closure = this.closureOf(cell)!;
-      return [
-        { part: 'code', value: closure.code },
-        { part: 'packages', value: closure.packages },
-        { part: 'stage-api', value: stageApi },
-      ];
+      parts.push({ part: 'code', value: closure.code }, { part: 'packages', value: closure.packages }, { part: 'stage-api', value: stageApi });
+    } else {
+      parts.push({ part: 'run', value: this.#share(action, () => ({ argv: action.argv, command: action.command as Json })) });
+      if (action.interpreter !== null) parts.push({ part: 'interpreter', value: this.#interpreter(action.interpreter, cell.settings.on) });
     }
-    const command = this.#share(action, () => ({ argv: action.argv, command: action.command as Json }));
-    const parts: ManifestPart[] = [{ part: 'run', value: command }];
-    if (action.interpreter !== null) parts.push({ part: 'interpreter', value: this.#interpreter(action.interpreter, cell.settings.on) });
-    return parts;
   }
 
   #settingsParts(settings: CellSettings): readonly ManifestPart[] {
@@ -167,9 +179,20 @@ export class ManifestReader {
     if (value === undefined) {
       value = make();
       this.#shared.set(owner, value);
-    }
+    } else encodeOnce(value);
     return value;
   }
+}
+
+/** There are few names and many cells. */
+const partNames = new Map<string, Map<string, string>>();
+
+function partName(prefix: 'with.' | 'in.', name: string): string {
+  let names = partNames.get(prefix);
+  if (names === undefined) partNames.set(prefix, (names = new Map()));
+  let part = names.get(name);
+  if (part === undefined) names.set(name, (part = prefix + name));
+  return part;
 }
 
 function undeclaredFact({ name, file }: ElsewhereFacts, write: string, what: string): PipeError {

@@ -4,9 +4,8 @@
  */
 import type { Json } from '../json.ts';
 import type { Cell, CellGraph } from '../pipeline/model.ts';
-import type { Key, Manifest, ManifestPart } from '../store/model.ts';
+import type { Key, Manifest } from '../store/model.ts';
 import { keyOf } from './key.ts';
-import { finishManifest } from './manifest.ts';
 import type { ManifestReader } from './manifest.ts';
 
 export class PlanKeys {
@@ -14,15 +13,14 @@ export class PlanKeys {
   readonly #producers: readonly (readonly number[])[];
   readonly #reader: ManifestReader;
   readonly #keys: (Key | undefined)[];
-  readonly #fixed: readonly (readonly ManifestPart[])[];
 
-  /** Reads what all keys need but for the inputs: code that cannot be keyed, say, is an error now and not once it is reached. */
+  /** Code that cannot be keyed, say, is an error now and not once it is reached. */
   constructor(graph: CellGraph, producers: readonly (readonly number[])[], reader: ManifestReader) {
     this.#graph = graph;
     this.#producers = producers;
     this.#reader = reader;
     this.#keys = new Array<Key | undefined>(graph.cells.length).fill(undefined);
-    this.#fixed = graph.cells.map(cell => reader.fixedParts(cell));
+    for (const cell of graph.cells) reader.checkKeyable(cell);
   }
 
   of(cell: number): Key {
@@ -37,14 +35,9 @@ export class PlanKeys {
     return this.#keys[cell]!;
   }
 
-  /** The parts of a cell's manifest that are not inputs. */
-  fixedParts(cell: Cell): readonly ManifestPart[] {
-    return this.#fixed[cell.index]!;
-  }
-
   /** The manifest behind a plan key. */
   manifest(cell: Cell): Manifest {
     const other = (producer: number, output: string): Json => ({ cell: this.of(producer), output });
-    return finishManifest([...this.#fixed[cell.index]!, ...this.#reader.inputParts(cell, other)], cell.settings.ignore);
+    return this.#reader.manifest(cell, other);
   }
 }

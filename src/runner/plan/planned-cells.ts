@@ -6,7 +6,7 @@ import { actionManifest } from './decide.ts';
 import { estimates } from './estimate.ts';
 import type { Cacheable, Plan, PlanCounts, PlannedCell, Reason } from './model.ts';
 import type { PlanKeys } from './plan-keys.ts';
-import type { PlanState } from './plan-state.ts';
+import type { CellDecision, PlanState } from './plan-state.ts';
 import { ownReasons } from './reasons.ts';
 
 export function planOf(state: PlanState, selected: ReadonlySet<number>): Plan {
@@ -23,11 +23,11 @@ export function planOf(state: PlanState, selected: ReadonlySet<number>): Plan {
     const key = actionKey ?? planKeys.of(index);
     const first = firstOf.get(key);
     if (first === undefined) firstOf.set(key, index);
-    cells[index] = new KeyedCell(planKeys, {
-      cell: index, state: decided, actionKey, record, reasons: decided === 'run' || decided === 'pending' ? reasonsOf(state, cell) : none,
-      cacheable: cell.settings.always ? notCacheable : cacheable, estimateMs: times.of(index, graph.stages[cell.stage]!.name, cell.id),
-      sameAs: first ?? null, remote: decided === 'fresh' && isElsewhere(store, cell, record),
-    });
+    cells[index] = new KeyedCell(
+      planKeys, index, decisions[index]!, decided === 'run' || decided === 'pending' ? reasonsOf(state, cell) : none,
+      cell.settings.always ? notCacheable : cacheable, times.of(index, graph.stages[cell.stage]!.name, cell.id),
+      first ?? null, decided === 'fresh' && isElsewhere(store, cell, record),
+    );
   }
   return { graph, cells, selected, counts, estimateMs: times.total(context.producers, order, selected) };
 }
@@ -45,17 +45,20 @@ class KeyedCell implements PlannedCell {
   readonly remote: boolean;
   readonly #keys: PlanKeys;
 
-  constructor(keys: PlanKeys, facts: Omit<PlannedCell, 'planKey'>) {
+  constructor(
+    keys: PlanKeys, cell: number, { state, actionKey, record }: CellDecision, reasons: readonly Reason[], cached: Cacheable,
+    estimateMs: number | null, sameAs: number | null, remote: boolean,
+  ) {
     this.#keys = keys;
-    this.cell = facts.cell;
-    this.state = facts.state;
-    this.actionKey = facts.actionKey;
-    this.record = facts.record;
-    this.reasons = facts.reasons;
-    this.cacheable = facts.cacheable;
-    this.estimateMs = facts.estimateMs;
-    this.sameAs = facts.sameAs;
-    this.remote = facts.remote;
+    this.cell = cell;
+    this.state = state;
+    this.actionKey = actionKey;
+    this.record = record;
+    this.reasons = reasons;
+    this.cacheable = cached;
+    this.estimateMs = estimateMs;
+    this.sameAs = sameAs;
+    this.remote = remote;
   }
 
   get planKey(): Key {
@@ -104,16 +107,17 @@ function reasonsOf(state: PlanState, cell: Cell): readonly Reason[] {
 /** The cells whose outputs it waits to know, one for each input. */
 function upstream({ decisions }: PlanState, cell: Cell): Reason[] {
   const reasons: Reason[] = [];
-  const seen = new Set<string>();
-  const add = (input: string, producer: number): void => {
-    if (decisions[producer]!.known !== null || seen.has(input)) return;
-    seen.add(input);
-    reasons.push({ kind: 'upstream', input, cell: producer });
+  const add = (input: string, producer: number): boolean => {
+    const open = decisions[producer]!.known === null;
+    if (open) reasons.push({ kind: 'upstream', input, cell: producer });
+    return open;
   };
-  for (const [name, input] of Object.entries(cell.inputs)) {
+  for (const name in cell.inputs) {
+    const input = cell.inputs[name]!;
     if (input.kind === 'output') add(name, input.cell);
-    else if (input.kind === 'gather') for (const item of input.items) add(name, item.cell);
+    else if (input.kind === 'gather') input.items.some(item => add(name, item.cell));
   }
-  if (cell.guard !== null) add('halving', cell.guard.decision);
+  // An input of that name, if there is one, has said it.
+  if (cell.guard !== null && !reasons.some(reason => reason.kind === 'upstream' && reason.input === 'halving')) add('halving', cell.guard.decision);
   return reasons;
 }

@@ -5,7 +5,7 @@
 import { PipeError } from '../diagnostic.ts';
 import type { Json, JsonObject } from '../json.ts';
 import type { Artefact, Key, Manifest, ResultRecord } from '../store/model.ts';
-import { artefactValue, finishManifest, ManifestReader } from './manifest.ts';
+import { artefactValue, ManifestReader } from './manifest.ts';
 import { keyOf } from './key.ts';
 import type { Plan } from './model.ts';
 import { contextOf } from './plan-context.ts';
@@ -62,9 +62,7 @@ export function settle(plan: Plan, index: number, outputsOf: OutputsOf): Settled
     if (sound) sound = store.results.lookup(context.planKeys.of(producer))?.outputs[output]?.digest === artefact.digest;
     return artefactValue(artefact);
   };
-  const fixed = reader.fixedParts(cell);
-  const parts = reader.inputParts(cell, inputValue);
-  const manifest = finishManifest([...fixed, ...parts], cell.settings.ignore);
+  const manifest = reader.manifest(cell, inputValue);
   const inputs = Object.entries(cell.inputs).flatMap(([name, input]) => {
     if (input.kind !== 'path') return [];
     const content = reader.pathInput(input);
