@@ -8,7 +8,7 @@ import { childPointer, splitPointer } from './source-file.ts';
 import { suggestion } from './suggest.ts';
 import { formatInText, hasTemplate, lookUp, parseTemplate } from './template.ts';
 import type { TemplateExpression } from './template.ts';
-import { isList, isMap, setOwn } from './values.ts';
+import { holdsNul, isList, isMap, nulMistake, setOwn } from './values.ts';
 
 type FileOrigin = Origin & { readonly kind: 'file' };
 
@@ -258,6 +258,10 @@ function applySet(entry: string, root: ParamSet, sets: ReadonlyMap<string, Param
   const value = text.trim() === '' ? '' : readSetValue(text);
   if (value === undefined) {
     problems.add({ code: 'bad-set', message: `the value in --set ${entry} is not valid YAML`, at, hint: 'quote it: --set \'name="text"\'' });
+    return;
+  }
+  if (holdsNul(value)) {
+    problems.add({ ...nulMistake, message: `the value in --set ${entry}: ${nulMistake.message}`, at });
     return;
   }
   const included = namespaces[0]!.visible.has(path[0]!) && !root.has(path[0]!) && path.length > 1;

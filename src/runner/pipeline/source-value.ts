@@ -5,6 +5,7 @@ import type { Json } from '../json.ts';
 import type { Problems } from './problems.ts';
 import { childPointer, keyText, spanPosition } from './source-file.ts';
 import type { SourceFile } from './source-file.ts';
+import { nulMistake } from './values.ts';
 
 /** More nodes than this through aliases is an anchor bomb, not a pipeline. */
 const maxAliasedNodes = 20_000;
@@ -96,7 +97,7 @@ class ValueReader {
 
   #scalar(value: unknown, node: Node & { source?: string }, pointer: string): Json {
     if (typeof value === 'string' && value.includes('\0')) {
-      this.#note('bad-value', 'a text cannot hold the character NUL: no path and no command can', node, 'take it out; an editor may show it as ^@ or not at all');
+      this.#note(nulMistake.code, nulMistake.message, node, nulMistake.hint);
       return value.replaceAll('\0', '');
     }
     if (value === null || typeof value === 'boolean' || typeof value === 'string') return value;
@@ -124,6 +125,10 @@ class ValueReader {
         continue;
       }
       const key = keyText(pair);
+      if (key.includes('\0')) {
+        this.#note(nulMistake.code, nulMistake.message, pair.key, nulMistake.hint);
+        continue;
+      }
       const first = declared.get(key);
       if (first) {
         this.#problems.add({

@@ -8,6 +8,14 @@ export function isList(value: Json | undefined): value is readonly Json[] {
   return Array.isArray(value);
 }
 
+/** What paths, arguments and environments cannot hold, in a text or a key of a value. */
+export const nulMistake = { code: 'bad-value', message: 'a text cannot hold the character NUL: no path and no command can', hint: 'take it out; an editor may show it as ^@ or not at all' } as const;
+
+export function holdsNul(value: Json): boolean {
+  if (typeof value === 'string') return value.includes('\0');
+  return value !== null && typeof value === 'object' && Object.entries(value).some(([key, inner]) => key.includes('\0') || holdsNul(inner));
+}
+
 /** JSON with sorted keys: equal values give equal texts. */
 export function canonical(value: Json): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;

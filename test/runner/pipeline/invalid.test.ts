@@ -41,6 +41,7 @@ const cases: readonly Invalid[] = [
   { name: 'not a number', text: `${head}params:\n  rate: «.nan»\n`, code: 'not-finite', message: /NaN/, hint: /text/ },
   { name: 'a whole number that cannot be held', text: `${head}params:\n  id: «9007199254740993»\n`, code: 'number-precision', message: /exactly/, hint: /quote/ },
   { name: 'a character NUL, which no path can hold', text: `${producer}    publish: { list: «"\\0results/list.txt"» }\n`, code: 'bad-value', message: /cannot hold the character NUL/, hint: /take it out/ },
+  { name: 'a character NUL in a key', text: `${head}params:\n  rates: { «"a\\0b"»: 1 }\n`, code: 'bad-value', message: /cannot hold the character NUL/, hint: /take it out/ },
   // shape
   { name: 'a list for a file', text: '«-» a\n', code: 'wrong-type', message: /is a map/, hint: /pipeline: NAME/ },
   { name: 'a part run on its own', text: '«s»tages: {}\n', code: 'missing-key', message: /is a part/, hint: /pipeline: NAME/ },

@@ -44,6 +44,9 @@ test.each([
   [['sizes=[1'], /not valid YAML/, 'quote'],
   [['ratio=.nan'], /not valid YAML/, 'quote'],
   [['sizes=[.inf]'], /not valid YAML/, 'quote'],
+  [['label="a\\0b"'], /--set label="a\\0b": .*cannot hold the character NUL/, 'take it out'],
+  [['sizes=["\\0"]'], /cannot hold the character NUL/, 'take it out'],
+  [['open={"\\0": 1}'], /cannot hold the character NUL/, 'take it out'],
 ])('--set %s is refused', async (set, message, hint) => {
   const [found, ...others] = await mistakes(text, { set });
   expect(others).toEqual([]);
