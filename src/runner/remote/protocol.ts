@@ -85,7 +85,8 @@ export interface HostExit {
 
 /** How a job stands, as its folder on the host tells. */
 export type JobState =
-  | { readonly state: 'waiting'; readonly why: string }
+  /** `abandoned`: nobody starts it; whoever waits for it may start it anew. */
+  | { readonly state: 'waiting'; readonly why: string; readonly abandoned?: true }
   | { readonly state: 'running'; readonly node: string; readonly grant: Grant }
   | { readonly state: 'ended'; readonly exit: HostExit }
   /** Nobody is at it any more, and there is no exit file. */

@@ -61,6 +61,9 @@ export function cacheOwner(cache: string): { readonly owner: string; readonly ow
   return { owner: sha256(`${hostname()} ${cache}`).slice(0, 16), ownerText: `${userInfo().username}@${hostname()}:${cache}` };
 }
 
+type JobEnd = Extract<JobState, { state: 'ended' | 'lost' }>;
+type Descriptors = { readonly log: number; readonly events: number };
+
 class RemoteRun {
   readonly #options: RemoteExecutorOptions;
   readonly #job: Job;
@@ -102,7 +105,7 @@ class RemoteRun {
     }
   }
 
-  async #untilEnd(descriptors: { readonly log: number; readonly events: number }): Promise<JobOutcome> {
+  async #untilEnd(descriptors: Descriptors): Promise<JobOutcome> {
     const { host } = this.#options;
     let needed: Needed | null = null;
     return await host.using(this.#giveUp.signal, async link => {
@@ -118,11 +121,7 @@ class RemoteRun {
       const { secret } = this.#job.environment;
       // Over the connection's pipe only. A cluster's job asks for them when it starts.
       const secrets = job.slurm === null ? secret : {};
-      const { attached, token } = await link.ask<{ attached: boolean; token: string }>('start', { job, secrets, anew: !this.#job.plan.mayAttach });
-      this.#control.onBegun?.(!attached && checkpoint !== null);
-      if (attached) this.#control.onNotice?.(`${host.settings.name} has it from an earlier start; its result is taken`);
-      if (this.#control.signal.aborted && this.#options.detach !== true) await this.#cancel(link, this.#control.kill.aborted);
-      const end = await this.#follow(link, job.name, token, descriptors);
+      const { token, end } = await this.#startAndFollow(link, job, secrets, descriptors);
       if (end.state === 'lost') {
         await link.ask('release', { name: job.name, token });
         return failed(end.cause, end.message);
@@ -135,8 +134,23 @@ class RemoteRun {
     });
   }
 
-  /** Hands on what the job says until it has ended. */
-  #follow(link: Link, name: string, token: string, descriptors: { readonly log: number; readonly events: number }): Promise<Extract<JobState, { state: 'ended' | 'lost' }>> {
+  async #startAndFollow(link: Link, job: HostJob, secrets: Readonly<Record<string, string>>, descriptors: Descriptors): Promise<{ readonly token: string; readonly end: JobEnd }> {
+    for (;;) {
+      const { attached, token } = await link.ask<{ attached: boolean; token: string }>('start', { job, secrets, anew: !this.#job.plan.mayAttach });
+      this.#control.onBegun?.(!attached && job.checkpoint !== null);
+      if (attached) this.#control.onNotice?.(`${this.#settings.name} has it from an earlier start; its result is taken`);
+      if (this.#control.signal.aborted && this.#options.detach !== true) await this.#cancel(link, this.#control.kill.aborted);
+      const end = await this.#follow(link, job.name, token, descriptors);
+      if (end === null) continue;
+      const stoppedByOther = attached && end.state === 'ended' && end.exit.outcome.cause === 'cancelled' && !this.#control.signal.aborted;
+      if (!stoppedByOther) return { token, end };
+      appendToLog(this.#job.log, `[pipe] the run that had started it on ${this.#settings.name} was stopped: it is started again`);
+      Object.assign(this.#seen, { log: 0, events: 0 });
+    }
+  }
+
+  /** Hands on what the job says until it has ended. Null when whoever was to start it is gone. */
+  #follow(link: Link, name: string, token: string, descriptors: Descriptors): Promise<JobEnd | null> {
     return new Promise((resolve, reject) => {
       let answered = false;
       const off = link.listen(name, (header, payload) => {
@@ -152,6 +166,9 @@ class RemoteRun {
           if (state.state === 'ended' || state.state === 'lost') {
             off();
             resolve(state);
+          } else if (state.state === 'waiting' && state.abandoned === true) {
+            off();
+            resolve(null);
           } else this.#tell(state);
         }
       });

@@ -1,14 +1,13 @@
 /** What running jobs hold of this host, whoever started them, and what is free for the next. */
-import { linkSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { discoverMachine, ResourcePool } from '../../run/resources.ts';
 import type { Machine } from '../../run/resources.ts';
 import type { Grant } from '../../run/executor.ts';
-import { ownerState, sameOwner, thisProcess } from '../../run/owner.ts';
+import { ownerState } from '../../run/owner.ts';
 import type { Owner } from '../../run/owner.ts';
-import { errorCode } from '../../store/file-bytes.ts';
 import type { HostJob } from '../protocol.ts';
-import { createWhole, jobNames, jobPaths, jobsFolder, readJob, readJson, writeWhole } from './job-folder.ts';
+import { isStillOf, Replaced } from './job-claims.ts';
+import { jobNames, jobPaths, readJob, readJson, writeWhole } from './job-folder.ts';
+import { withJobsLock } from './jobs-lock.ts';
 
 let machine: Promise<Machine> | null = null;
 
@@ -16,7 +15,7 @@ export const thisMachine = (): Promise<Machine> => (machine ??= discoverMachine(
 
 /**
  * Takes what the job asks for and writes it into its folder, or says why it has to wait. What no state of this host could
- * meet is an error.
+ * meet is said at once.
  */
 export async function allot(folder: string, job: HostJob): Promise<{ readonly grant: Grant } | { readonly wait: string } | { readonly never: string }> {
   const here = await thisMachine();
@@ -29,7 +28,8 @@ export async function allot(folder: string, job: HostJob): Promise<{ readonly gr
     const there = job.named[name];
     if (there !== undefined && wanted > there) return { never: `it asks for ${wanted} of ${name}, and the hosts file gives ${there}` };
   }
-  return withLock(folder, () => {
+  return withJobsLock(folder, () => {
+    if (!isStillOf(folder, job)) throw new Replaced();
     const running = jobNames(folder).flatMap(name => {
       const paths = jobPaths(folder, name);
       const grant = name === job.name ? null : readJson<Grant>(paths.grant);
@@ -69,33 +69,4 @@ export async function allot(folder: string, job: HostJob): Promise<{ readonly gr
 function holds(supervisor: string): boolean {
   const owner = readJson<Owner>(supervisor);
   return owner === null || ownerState(owner) !== 'dead';
-}
-
-/** Takes a dead process's lock away, and no other that somebody has made meanwhile. */
-function breakLock(lock: string, dead: Owner): void {
-  const aside = `${lock}-broken-${process.pid}`;
-  try {
-    renameSync(lock, aside);
-    const found = readJson<Owner>(aside);
-    if (found !== null && !sameOwner(found, dead)) linkSync(aside, lock);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'EEXIST') throw error;
-  } finally {
-    rmSync(aside, { force: true });
-  }
-}
-
-async function withLock<T>(folder: string, work: () => T): Promise<T> {
-  const lock = join(jobsFolder(folder), '.lock');
-  for (;;) {
-    if (createWhole(lock, JSON.stringify(thisProcess()))) break;
-    const holder = readJson<Owner>(lock);
-    if (holder !== null && ownerState(holder) === 'dead') breakLock(lock, holder);
-    else await new Promise<void>(resolve => setTimeout(resolve, 5));
-  }
-  try {
-    return work();
-  } finally {
-    rmSync(lock, { force: true });
-  }
 }

@@ -1,5 +1,5 @@
 /** A job's folder on the host: files that appear by rename, so that whoever reads them finds nothing half written. */
-import { existsSync, linkSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import type { Grant } from '../../run/executor.ts';
@@ -34,6 +34,8 @@ export interface JobPaths {
   readonly released: string;
   readonly slurm: string;
   readonly grant: string;
+  /** Names the agent that is starting it. */
+  readonly starter: string;
 }
 
 export const jobsFolder = (folder: string): string => join(folder, 'jobs');
@@ -43,37 +45,8 @@ export function jobPaths(folder: string, name: string): JobPaths {
   return {
     folder: own, job: join(own, 'job.json'), work: join(own, 'work'), log: join(own, 'log'), supervisor: join(own, 'supervisor.json'), lock: join(own, 'lock'),
     heartbeat: join(own, 'heartbeat'), cancel: join(own, 'cancel'), exit: join(own, 'exit.json'), released: join(own, 'released'), slurm: join(own, 'slurm.json'),
-    grant: join(own, 'grant.json'),
+    grant: join(own, 'grant.json'), starter: join(own, 'starter.json'),
   };
-}
-
-/** Takes the name for a job. False when another job has it. */
-export function claimName(folder: string, job: HostJob): boolean {
-  const staging = join(jobsFolder(folder), `.new-${process.pid}-${randomBytes(6).toString('hex')}`);
-  mkdirSync(staging, { recursive: true });
-  try {
-    writeFileSync(join(staging, 'job.json'), JSON.stringify(job), { mode: 0o600 });
-    renameSync(staging, jobPaths(folder, job.name).folder);
-    return true;
-  } catch (error) {
-    rmSync(staging, { recursive: true, force: true });
-    const code = errorCode(error);
-    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-/** Moves a job that is over out of the way; false when somebody else did. */
-export function retire(folder: string, name: string): boolean {
-  const old = join(jobsFolder(folder), `.old-${process.pid}-${randomBytes(6).toString('hex')}`);
-  try {
-    renameSync(jobPaths(folder, name).folder, old);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false;
-    throw error;
-  }
-  rmSync(old, { recursive: true, force: true });
-  return true;
 }
 
 export function jobNames(folder: string): string[] {

@@ -1,12 +1,8 @@
 /** Jobs on this host, from the agent's side: started at most once each, looked at through their folders. */
-import { spawn } from 'node:child_process';
-import type { ChildProcessByStdio } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { Writable } from 'node:stream';
 import { ownerState, thisProcess } from '../../run/owner.ts';
-import { readProcess } from '../../run/process-table.ts';
 import { endTree } from '../../run/process-tree.ts';
 import { jobFiles } from '../../run/work-folder.ts';
 import { errorCode } from '../../store/file-bytes.ts';
@@ -14,10 +10,12 @@ import { removeTree } from '../../store/read-only-tree.ts';
 import type { HostExit, HostJob, JobState, ListedJob } from '../protocol.ts';
 import type { FailureCause } from '../../store/model.ts';
 import { allot } from './allot.ts';
-import { claimName, createWhole, jobNames, jobPaths, readExit, readJob, readJson, retire, writeWhole } from './job-folder.ts';
+import { claimName, isBeingStarted, isStillOf, retire, stillStarting, takeOver } from './job-claims.ts';
+import { createWhole, jobNames, jobPaths, readExit, readJob, readJson, writeWhole } from './job-folder.ts';
 import type { JobPaths, SlurmRecord, Supervisor } from './job-folder.ts';
+import { withJobsLock } from './jobs-lock.ts';
 import { endOf, isGoingOn, Slurm } from './slurm.ts';
-import type { SupervisorOrder } from './supervise.ts';
+import { Supervisors } from './supervisors.ts';
 
 const retryMs = 200;
 /** How long another agent may take to send a cell again. */
@@ -25,19 +23,14 @@ const resendMs = 60_000;
 /** Ends of a task that are not the doing of cells that it has not come to. */
 const resumable: readonly FailureCause[] = ['timeout', 'preempted', 'oom'];
 
-type Spawned = ChildProcessByStdio<Writable, null, null>;
-
 export type Started = { readonly attached: boolean; readonly token: string };
 
 export class Jobs {
   readonly #folder: string;
-  readonly #agent: string;
   readonly #slurm: Slurm;
-  #spare: Spawned | null = null;
+  readonly #supervisors: Supervisors;
   /** Waiting for resources, or being handed to Slurm, by this agent. */
   readonly #starting = new Map<string, string>();
-  /** Supervisors that this agent started: their end is heard of at once. */
-  readonly #children = new Set<string>();
   readonly #lost = new Map<string, Extract<JobState, { state: 'lost' }>>();
   /** When jobs in Slurm were first seen to have ended by a signal. */
   readonly #askedToEnd = new Map<string, number>();
@@ -46,7 +39,7 @@ export class Jobs {
 
   constructor(folder: string, agent: string) {
     this.#folder = folder;
-    this.#agent = agent;
+    this.#supervisors = new Supervisors(folder, agent);
     this.#slurm = new Slurm(folder, [process.execPath, agent]);
   }
 
@@ -69,7 +62,10 @@ export class Jobs {
       if (there === null) continue;
       if (there.token === job.token) {
         // This attempt's own, after the connection was cut.
-        if (!this.#isStarted(paths)) this.#begin(job, secrets);
+        if (!this.#isStarted(paths) && !this.#starting.has(job.name)) {
+          if (!(await takeOver(this.#folder, job))) continue;
+          this.#begin(job, secrets);
+        }
         return { attached: false, token: job.token };
       }
       const state = await this.state(job.name);
@@ -80,10 +76,9 @@ export class Jobs {
         continue;
       }
       const usable = state?.state === 'running' || (state?.state === 'ended' && state.exit.outcome.ok && !anew && !fetched);
-      // One that waits for an agent that is gone would wait for ever; with Slurm it waits there.
-      const waits = state?.state === 'waiting' && (existsSync(paths.slurm) || this.#starting.has(job.name));
+      const waits = state?.state === 'waiting' && state.abandoned !== true;
       if (usable || waits) return { attached: true, token: there.token };
-      retire(this.#folder, job.name);
+      await retire(this.#folder, there);
     }
   }
 
@@ -110,49 +105,15 @@ export class Jobs {
       if ('never' in allotted) throw new Error(allotted.never);
       if ('grant' in allotted) break;
       this.#starting.set(job.name, allotted.wait);
+      stillStarting(paths);
       await new Promise<void>(resolve => setTimeout(resolve, retryMs));
     }
-    const child = this.#spare ?? this.#spawnSupervisor();
-    this.#spare = null;
-    if (child.pid === undefined) await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
-    child.stdin.end(JSON.stringify({ name: job.name, secrets } satisfies SupervisorOrder));
-    this.#children.add(job.name);
-    child.once('exit', () => {
-      this.#children.delete(job.name);
-      this.onChange();
-    });
-    // The next cell's is started meanwhile.
-    this.keepSpare();
-    if (child.pid !== undefined && !existsSync(paths.supervisor)) this.#noteChild(job, paths, child.pid);
+    await this.#supervisors.start(job, secrets, () => this.onChange());
   }
 
-  /** A supervisor that waits for its order: starting Node takes longer than all else of a short job. It ends with this process. */
+  /** For a job that is about to come. */
   keepSpare(): void {
-    if (this.#spare !== null) return;
-    const spare = this.#spawnSupervisor();
-    this.#spare = spare;
-    spare.once('error', () => this.#dropSpare(spare)).once('exit', () => this.#dropSpare(spare));
-  }
-
-  #dropSpare(spare: Spawned): void {
-    if (this.#spare === spare) this.#spare = null;
-  }
-
-  /** Not a child in any sense that matters: in a session of its own, its output in a file. */
-  #spawnSupervisor(): Spawned {
-    const log = openSync(`${this.#folder}/supervisors.log`, 'a', 0o600);
-    const child = spawn(process.execPath, [this.#agent, 'supervise', this.#folder], { detached: true, cwd: this.#folder, stdio: ['pipe', log, log] }) as Spawned;
-    closeSync(log);
-    child.stdin.on('error', () => undefined);
-    child.unref();
-    return child;
-  }
-
-  /** So that one that dies before it can say who it is counts as dead. */
-  #noteChild(job: HostJob, paths: JobPaths, pid: number): void {
-    const startTime = readProcess(pid)?.startTime ?? '';
-    const grant = readJson<Supervisor['grant']>(paths.grant) ?? { cpu: 1, gpus: [], memory: null };
-    writeWhole(paths.supervisor, JSON.stringify({ ...thisProcess(), pid, startTime, token: job.token, restart: 0, grant } satisfies Supervisor));
+    this.#supervisors.keepSpare();
   }
 
   async #startInSlurm(job: HostJob): Promise<void> {
@@ -169,7 +130,7 @@ export class Jobs {
     await this.#slurm.submit(job);
   }
 
-  #endUnstarted(job: HostJob, error: unknown): void {
+  async #endUnstarted(job: HostJob, error: unknown): Promise<void> {
     const cancelled = error instanceof Cancelled;
     const full = errorCode(error) === 'ENOSPC';
     const exit: HostExit = {
@@ -179,7 +140,16 @@ export class Jobs {
         message: cancelled ? 'stopped on request, before it had started' : error instanceof Error ? error.message : String(error),
       },
     };
-    writeWhole(this.paths(job.name).exit, JSON.stringify(exit));
+    await withJobsLock(this.#folder, () => {
+      if (isStillOf(this.#folder, job)) writeWhole(this.paths(job.name).exit, JSON.stringify(exit));
+    });
+  }
+
+  /** `elsewhere`: what to say when another agent is starting it. When none is, somebody has to take it over. */
+  #waiting(name: string, elsewhere: string): JobState {
+    const why = this.#starting.get(name);
+    if (why !== undefined) return { state: 'waiting', why };
+    return isBeingStarted(this.paths(name)) ? { state: 'waiting', why: elsewhere } : { state: 'waiting', why: 'whoever was starting it is gone', abandoned: true };
   }
 
   /** Null while nothing can be said for sure. */
@@ -196,7 +166,7 @@ export class Jobs {
     const running = supervisor === null ? null : ({ state: 'running', node: supervisor.host, grant: supervisor.grant } as const);
     if (record !== null) {
       const sending = this.#starting.get(name);
-      if (record.id === null || sending !== undefined) return { state: 'waiting', why: sending ?? 'it is being submitted' };
+      if (record.id === null || sending !== undefined) return this.#waiting(name, 'it is being submitted');
       await this.#slurm.refresh();
       const judged = this.#slurm.judge(record.id, running);
       if (judged?.state !== 'lost') return judged;
@@ -204,7 +174,7 @@ export class Jobs {
       if (running !== null) return judged;
       return this.#sendAgain(name, record, judged.cause === 'internal' ? { ...judged, message: this.#slurm.withLastWords(judged.message, record) } : judged);
     }
-    if (running === null || supervisor === null) return { state: 'waiting', why: this.#starting.get(name) ?? 'nobody is starting it' };
+    if (running === null || supervisor === null) return this.#waiting(name, 'another run is starting it');
     if (ownerState(supervisor) !== 'dead') return running;
     const late = readExit(paths);
     if (late !== null) return { state: 'ended', exit: late };
@@ -282,7 +252,7 @@ export class Jobs {
         // Others of its task go on: the task passes over what has ended.
         const needed = this.#slurm.others(record, name).some(other => readJson<SlurmRecord>(this.paths(other).slurm)?.batch === record.batch && readExit(this.paths(other)) === null);
         if (!needed) await this.#slurm.cancel([record.id]);
-        if (waits()) this.#endUnstarted(job, new Cancelled());
+        if (waits()) await this.#endUnstarted(job, new Cancelled());
       }
     } else if (supervisor !== null && ownerState(supervisor) === 'alive') {
       try {
@@ -290,8 +260,8 @@ export class Jobs {
       } catch {
         // it has just ended
       }
-    } else if (supervisor === null && !this.#starting.has(name)) {
-      this.#endUnstarted(job, new Cancelled());
+    } else if (supervisor === null && !this.#starting.has(name) && !isBeingStarted(paths)) {
+      await this.#endUnstarted(job, new Cancelled());
     }
     return true;
   }

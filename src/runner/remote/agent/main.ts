@@ -20,7 +20,7 @@ if (command === 'supervise' && folder !== undefined) {
   const order = flag === '--batch' ? null : await readOrder();
   const names = flag === '--batch' ? (readTasks(folder, batch)[Number(index)] ?? []) : order === null ? [] : [order.name];
   if (names.length > 1) await runPack({ folder, program, batch, names });
-  else for (const name of names) await supervise({ folder, name, programs: dirname(program), secrets: order?.secrets ?? null });
+  else for (const name of names) await supervise({ folder, name, token: order?.token ?? null, programs: dirname(program), secrets: order?.secrets ?? null });
   process.exit(0);
 }
 process.stderr.write('usage: host-agent serve FOLDER | supervise FOLDER | supervise FOLDER --batch BATCH INDEX\n');

@@ -91,7 +91,7 @@ export async function runPack({ folder, program, batch, names }: { readonly fold
     const child = spare.exitCode === null && spare.signalCode === null ? spare : prepare();
     current = child;
     const over = new Promise<void>(resolve => void child.once('exit', () => resolve()).once('error', () => resolve()));
-    child.stdin!.end(JSON.stringify({ name, secrets: null } satisfies SupervisorOrder));
+    child.stdin!.end(JSON.stringify({ name, token: null, secrets: null } satisfies SupervisorOrder));
     if (index < names.length - 1) spare = prepare();
     await over;
     current = null;

@@ -33,6 +33,8 @@ export interface SuperviseOptions {
   readonly name: string;
   /** Of the agent's program: the stage worker lies beside it. */
   readonly programs: string;
+  /** Of the attempt: it runs no other. Null where a scheduler starts it. */
+  readonly token: string | null;
   /** Null where a scheduler starts it: then they are asked for. */
   readonly secrets: Readonly<Record<string, string>> | null;
 }
@@ -40,14 +42,15 @@ export interface SuperviseOptions {
 /** What a supervisor that an agent has started is told over its standard input, as JSON. */
 export interface SupervisorOrder {
   readonly name: string;
+  readonly token: string | null;
   /** Null where a scheduler has started it. */
   readonly secrets: Readonly<Record<string, string>> | null;
 }
 
-export async function supervise({ folder, name, programs, secrets }: SuperviseOptions): Promise<void> {
+export async function supervise({ folder, name, token, programs, secrets }: SuperviseOptions): Promise<void> {
   const paths = jobPaths(folder, name);
   const job = readJob(paths);
-  if (job === null) return;
+  if (job === null || (token !== null && job.token !== token)) return;
   const restart = Number(process.env.SLURM_RESTART_COUNT ?? 0);
   const grant = readJson<Grant>(paths.grant) ?? slurmGrant(job);
   const me: Supervisor = { ...thisProcess(), token: job.token, restart, grant };
