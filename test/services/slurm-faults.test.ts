@@ -152,7 +152,7 @@ describeWith(['slurm'], 'faults of a Slurm cluster', () => {
       // What ran there has to end first, or Slurm finds a job twice and drains the node.
       await until(() => !processesOf(site.folder).some(text => text.includes(' supervise ')));
       site.command('scontrol', 'update', `nodename=${node}`, 'state=idle');
-      if (options === '') for (const id of jobs('PENDING')) site.command('scontrol', 'update', `jobid=${id}`, 'StartTime=now');
+      if (options === '') for (const id of jobs('PENDING')) await startNow(id);
       const said = await over(run, 0);
       if (options !== '') {
         expect(said).toContain('"event":"cell.retrying"');
