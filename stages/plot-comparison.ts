@@ -29,6 +29,7 @@ export const stage = defineStage({
   outputs: { plot: 'file', answer: 'file' },
   async run({ params, inputs, outputs, report }) {
     const { barChart } = await import('../src/chart/bar-chart.ts');
+    const { isShare } = await import('../src/study/eval/metrics.ts');
     const { readMetrics } = await import('../src/study/metric-lines.ts');
     const { comparisonAnswer } = await import('../src/study/eval/comparison-answer.ts');
     const { costNames, matchedCosts } = await import('../src/study/eval/matched-costs.ts');
@@ -61,7 +62,8 @@ export const stage = defineStage({
       width: Math.max(760, 64 * names.length),
       series: groups.map((group) => {
         const found = names.map((name) => rows.find((row) => row.name === name && row.group === group));
-        const values = (of: 'mean' | 'low' | 'high'): number[] => found.map((row) => row?.[of] ?? NaN);
+        // An interval from few runs reaches further than a share can be: what is drawn ends there, while tables have all of it.
+        const values = (of: 'mean' | 'low' | 'high'): number[] => found.map((row) => (isShare(metric) ? Math.min(1, Math.max(0, row?.[of] ?? NaN)) : (row?.[of] ?? NaN)));
         return { name: titled(group), values: values('mean'), low: values('low'), high: values('high') };
       }),
     });

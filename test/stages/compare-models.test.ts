@@ -97,6 +97,20 @@ describe('comparing models', () => {
     expect(await readFile(outputs.plot, 'utf8')).not.toContain('chance');
   });
 
+  it('draws intervals of a share no further than a share can be, and of a loss as they are', async () => {
+    const ticks = async (metric: string): Promise<string[]> => {
+      const comparison = join(await temporaryFolder(), 'comparison.jsonl');
+      await writeFile(comparison, metricLines([{ metric, value: 0.6 }, { metric: `${metric}_low`, value: -0.7 }, { metric: `${metric}_high`, value: 1.9 }]));
+      const { outputs } = await runStage(plotComparison, {
+        params: { axis: 'sharing', reference: 'dual', title: 'Sharing', label: 'value', metric },
+        inputs: { comparisons: [{ point: { sharing: 'dual' }, cell: 'compare[sharing=dual]', path: comparison, status: 'done' }] },
+      });
+      return [...(await readFile(outputs.plot, 'utf8')).matchAll(/>([−\d.]+)</g)].map(([, text]) => text!);
+    };
+    expect((await ticks('recall_at_10')).map(Number).every((value) => value >= 0 && value <= 1)).toBe(true);
+    expect(await ticks('loss')).toContain('−0.5');
+  });
+
   it('answers for each reference by itself where there are several, and draws each model once', async () => {
     const kinds = { dual: { values: [0.4, 0.5, 0.45], parameters: 1600 }, narrow: { values: [0.3, 0.41, 0.36], parameters: 1010 }, all: { values: [0.41, 0.5, 0.46], parameters: 1000 } };
     const comparisons: GatheredCell[] = [];

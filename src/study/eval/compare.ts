@@ -21,7 +21,7 @@ export interface Comparison {
   readonly difference: number;
   readonly differenceLow: number;
   readonly differenceHigh: number;
-  /** Two-sided, of the paired t test; 1 for the reference itself, NaN with fewer than two pairs. */
+  /** Two-sided, of the paired t test (of the sign test where all differences are equal); 1 for the reference itself, NaN with fewer than two pairs. */
   readonly p: number;
 }
 
@@ -48,8 +48,6 @@ export function compareRuns(
   const shared = folds > 1 ? overlap : 0;
   const own = meanInterval(valuesOfUnits(runs, folds > 1), level, shared);
   const paired = meanInterval(differences, level, shared);
-  const p =
-    differences.length < 2 ? NaN : paired.error === 0 ? (paired.mean === 0 ? 1 : 0) : 2 * studentT(-Math.abs(paired.mean / paired.error), differences.length - 1);
   return {
     runs: runs.length,
     folds,
@@ -59,8 +57,15 @@ export function compareRuns(
     difference: paired.mean,
     differenceLow: paired.low,
     differenceHigh: paired.high,
-    p,
+    p: pairedP(paired, differences.length),
   };
+}
+
+/** The t test's; where all differences are one number, which recall in small pools can well be, there is no t, and it is the sign test's. */
+function pairedP({ mean, error }: { readonly mean: number; readonly error: number }, count: number): number {
+  if (count < 2) return NaN;
+  if (mean === 0 && error === 0) return 1;
+  return error <= 1e-9 * Math.abs(mean) ? 2 ** (1 - count) : 2 * studentT(-Math.abs(mean / error), count - 1);
 }
 
 /** What the interval is over: means of folds, or the values themselves. */

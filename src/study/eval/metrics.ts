@@ -53,3 +53,6 @@ export function chanceOf(metrics: ReadonlyMap<string, number>, metric: string): 
   if (metric === 'accuracy' || metric === 'balanced_accuracy') return metrics.get('chance');
   return metric === 'macro_auc' ? 0.5 : undefined;
 }
+
+/** Whether a metric is a share, from 0 to 1. */
+export const isShare = (metric: string): boolean => /recall_at_|accuracy$|_auc$/.test(metric);

@@ -19,7 +19,8 @@ describe('runs against a reference', () => {
     expect(mean).toBeCloseTo(2.1, 12);
     expect(difference).toBeCloseTo(0.1, 12);
     expect(differenceHigh - differenceLow).toBeLessThan(1e-9);
-    expect(p).toBeLessThan(1e-9);
+    // All are equal, which makes no certainty of three runs: the sign test's 2 · (1/2)³.
+    expect(p).toBe(0.25);
   });
 
   it("gives the paired t test's interval and probability", () => {
@@ -54,6 +55,10 @@ describe('runs against a reference', () => {
   });
 
   it('says NaN, not certainty, where a single run gives no interval', () => {
+    // Two equal differences have no t; the sign test says 2 · (1/2)², and 2 · (1/2)⁵ of five.
+    expect(compareRuns(runs(0.1, 0.2), runs(0.4, 0.5)).p).toBe(0.5);
+    expect(compareRuns(runs(0.1, 0.2, 0.3, 0.4, 0.5), runs(0.2, 0.3, 0.4, 0.5, 0.6)).p).toBe(0.0625);
+    expect(compareRuns(runs(0.1, 0.2), runs(0.1, 0.2)).p).toBe(1);
     expect(compareRuns(runs(1), runs(2))).toEqual({ runs: 1, folds: 1, mean: 1, low: NaN, high: NaN, difference: -1, differenceLow: NaN, differenceHigh: NaN, p: NaN });
     expect(compareRuns(runs(1, 2), []).difference).toBeNaN();
   });
