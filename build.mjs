@@ -6,7 +6,7 @@
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, transform } from 'esbuild';
 import { mergeStart } from './build-start.mjs';
 
 const root = dirname(fileURLToPath(import.meta.url));
@@ -38,6 +38,7 @@ const split = await build({
   jsx: 'automatic',
   chunkNames: 'chunks/[name]-[hash]',
 });
+await shorten(split);
 const program = await mergeStart({ split, dist, common, commands: ['src/runner/cli/run.ts', 'src/runner/cli/run-once.ts'], apart: ['src/stage.ts'] });
 const alone = await build({ ...common, entryPoints: inRoot(helpers), packages: 'external' });
 
@@ -99,6 +100,16 @@ function onlySomeWithin() {
       });
     },
   };
+}
+
+/** Chunks that hold packages only, of which the schemas' and the YAML's load with every pipeline that is not known yet: half as long, they load in half the time. */
+async function shorten({ outputFiles, metafile }) {
+  await Promise.all(outputFiles.map(async file => {
+    const sources = Object.keys(metafile.outputs[relative(root, file.path)].inputs);
+    if (sources.length === 0 || !sources.every(source => source.startsWith('node_modules/'))) return;
+    const { code } = await transform(file.text, { format: 'esm', target: common.target, platform: 'node', minifyWhitespace: true, minifySyntax: true });
+    file.contents = new TextEncoder().encode(code);
+  }));
 }
 
 function versionOf(name) {
