@@ -28,22 +28,22 @@ export async function checkInputs(checks: readonly ParamsCheck[], cells: readonl
   const byModule = new Map<string, Given[]>();
   for (const check of checks) {
     const { file } = check.stage.module!;
+    // A module without a check of its own is not asked about thousands of cells.
+    if (!byModule.has(file) && (await catalogue.checkInputs(file, [])) === null) continue;
     const optional = Object.values(check.stage.inputKinds ?? {}).some(kind => kind.endsWith('?'));
     const of = byModule.get(file) ?? [];
     byModule.set(file, of);
-    const seen = new Set<string>();
-    let [lastParams, lastInputs]: [JsonObject | null, string] = [null, ''];
+    // Thousands of cells may share one object of params.
+    const seen = new Map<JsonObject, Set<string>>();
     for (const cell of cells.slice(check.first, check.first + check.count)) {
       const entries = Object.entries(cell.inputs);
       if (!optional && !entries.some(([, input]) => input.kind === 'path' && !input.glob)) continue;
       const given = entries.map(([name, input]) => [name, input.kind === 'path' && !input.glob ? resolve(root, input.path) : null] as const);
-      const inputs = JSON.stringify(given);
-      // Thousands of cells may share one object of params.
-      if (lastParams === cell.with && lastInputs === inputs) continue;
-      [lastParams, lastInputs] = [cell.with, inputs];
-      const id = JSON.stringify([cell.with, inputs]);
-      if (seen.has(id)) continue;
-      seen.add(id);
+      const inputs = given.map(([name, path]) => `${name}\u0000${path ?? ''}`).join('\u0000');
+      const before = seen.get(cell.with);
+      if (before?.has(inputs) === true) continue;
+      if (before === undefined) seen.set(cell.with, new Set([inputs]));
+      else before.add(inputs);
       const looked = given.flatMap(([, path]) => (path === null ? [] : [path]));
       const there = Object.fromEntries(given.map(([name, path]) => [name, path !== null && existsSync(path) ? path : null]));
       of.push({ check, cell, params: cell.with, inputs: there, looked });
