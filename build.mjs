@@ -3,7 +3,7 @@
  * dist/stage-worker.js (the process a typed stage runs in), dist/index.js and dist/stage.js (the library).
  * npm packages stay outside, but for some that are many small files. No type check here: `npm run typecheck` does that.
  */
-import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, transform } from 'esbuild';
@@ -120,15 +120,22 @@ function isEntry(path) {
   return dirname(path) === dist;
 }
 
-/** Chunks of earlier builds go once nothing that started before this build can still want them. */
+/** Chunks of earlier builds stay for a week after they were replaced, however old: a run that goes on meanwhile loads some of them at its end. */
 function removeOldChunks(current) {
   const chunks = join(dist, 'chunks');
-  if (!existsSync(chunks)) return;
-  const anHourAgo = Date.now() - 3_600_000;
+  const list = join(chunks, 'replaced.json');
+  const known = existsSync(list) ? JSON.parse(readFileSync(list, 'utf8')) : {};
+  const replaced = {};
+  const now = Date.now();
   for (const name of readdirSync(chunks)) {
     const path = join(chunks, name);
-    if (!current.has(path) && statSync(path).mtimeMs < anHourAgo) rmSync(path, { force: true });
+    if (path === list || current.has(path)) continue;
+    const since = known[name] ?? now;
+    if (now - since > 7 * 86_400_000) rmSync(path, { force: true });
+    else replaced[name] = since;
   }
+  writeFileSync(`${list}.${process.pid}`, JSON.stringify(replaced));
+  renameSync(`${list}.${process.pid}`, list);
 }
 
 /** npm links the programs of dependencies, not a project's own: this makes `npx pipe` work in a clone. */
