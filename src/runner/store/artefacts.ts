@@ -3,21 +3,19 @@
  * found by the stats recorded at the commit, and by the digest where these differ.
  */
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
-import type { BigIntStats } from 'node:fs';
-import { copyFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Database, Statement } from 'better-sqlite3';
 import { PipeError } from '../diagnostic.ts';
 import { faultPoint } from '../fault-point.ts';
 import { bootId } from './boot.ts';
-import { bytePath, errorCode, fsPath } from './file-bytes.ts';
+import { bytePath, errorCode } from './file-bytes.ts';
 import { hashAndSync, syncFiles } from './hash-async.ts';
 import { changedMeanwhile, entryStat, measure, measureWith, roughEntryStat } from './measure-output.ts';
 import type { Entry, Measured } from './measure-output.ts';
-import { hashTree, statEntry } from './merkle.ts';
 import type { Artefact, Digest } from './model.ts';
 import { isAlive } from './pid.ts';
 import { makeReadOnly, removeTree, syncFolder, syncFolders } from './read-only-tree.ts';
+import { settledFiles } from './settled-files.ts';
 import type { ArtefactSupply } from './supply.ts';
 import { StatRow, StatRowBuilder } from './stat-row.ts';
 import { isLocked, whileLocked } from './while-locked.ts';
@@ -164,7 +162,7 @@ export class ArtefactStore {
   async add(workPath: string, name: string, known: KnownDigests): Promise<Artefact | null>;
   async add(workPath: string, name: string, known?: KnownDigests): Promise<Artefact | null> {
     const source = bytePath(workPath);
-    const files = await this.#settledFiles(source, name);
+    const files = await settledFiles(source, name);
     const unsynced = known === undefined || bootId() === '' ? null : bootId();
     const digests = known === undefined || unsynced === null ? await hashAndSync([...files.keys()]) : known.digests;
     faultPoint('outputs-synced');
@@ -293,35 +291,5 @@ export class ArtefactStore {
         this.quarantine(artefact, 'its content did not match its digest when the same output was made again');
       }
     }
-  }
-
-  /** The files of an output with their stats, before they are hashed. A hard link to something else is replaced by a copy. */
-  async #settledFiles(source: string, name: string): Promise<Map<string, BigIntStats>> {
-    const root = entryStat(source);
-    if (root === null) {
-      throw new PipeError(`the output ${name} was not written`, { exitCode: 1, code: 'missing-output' });
-    }
-    if (root.isSymbolicLink()) {
-      throw new PipeError(`the output ${name} is a symbolic link`, {
-        exitCode: 1, code: 'output-is-link', hint: 'write or copy the content: an output has to stand on its own',
-      });
-    }
-    const files = new Map<string, BigIntStats>();
-    if (root.isDirectory()) {
-      const nothing = Buffer.alloc(32);
-      hashTree(source, { open: () => () => nothing, entry: (path, type, stat) => void (type === 'f' || type === 'x' ? files.set(path, stat) : null) });
-    } else if (root.isFile()) {
-      files.set(source, root);
-    } else {
-      throw new PipeError(`the output ${name} is neither a file nor a folder`, { exitCode: 1, code: 'special-file' });
-    }
-    for (const [path, stat] of files) {
-      if (stat.nlink === 1n) continue;
-      const copy = fsPath(`${path}.pipe-copy`);
-      await copyFile(fsPath(path), copy);
-      await rename(copy, fsPath(path));
-      files.set(path, statEntry(path));
-    }
-    return files;
   }
 }
