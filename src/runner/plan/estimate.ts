@@ -17,10 +17,10 @@ export function estimates(graph: CellGraph, store: Store, states: readonly CellS
   return {
     of(cell, stage, id) {
       if (!open(cell)) return null;
-      if (!ofStage.has(stage)) ofStage.set(stage, store.results.stageDuration(stage));
+      if (!ofStage.has(stage)) ofStage.set(stage, store.results.durations.ofStage(stage));
       // A stage without any history spares a question for each of its cells.
       if (ofStage.get(stage) === null) return null;
-      const own = store.results.cellDuration(graph.pipeline, id) ?? ofStage.get(stage)!;
+      const own = store.results.durations.ofCell(graph.pipeline, id) ?? ofStage.get(stage)!;
       known.set(cell, own);
       return own;
     },

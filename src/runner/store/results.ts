@@ -1,11 +1,12 @@
 /** Writing to the results database: runs, attempts, records. Reading for tables and history is in `history.ts`. */
 import type { Database } from 'better-sqlite3';
 import type { JsonObject } from '../json.ts';
+import { Durations } from './durations.ts';
 import { attemptColumns, toAttempt } from './history.ts';
 import type { AttemptRow, RunRow } from './history.ts';
 import { readManifest, writeManifest } from './manifests.ts';
 import type { Artefact, Attempt, AttemptStatus, Key, Manifest, ResultRecord } from './model.ts';
-import { flatParams, kindOf, median } from './row-values.ts';
+import { flatParams, kindOf } from './row-values.ts';
 import { Statements } from './statements.ts';
 import type { TreeNodes } from './tree-nodes.ts';
 
@@ -65,12 +66,14 @@ interface RecordRow {
 }
 
 export class Results {
+  readonly durations: Durations;
   readonly #database: Database;
   readonly #statements: Statements;
 
   constructor(database: Database) {
     this.#database = database;
     this.#statements = new Statements(database);
+    this.durations = new Durations(this.#statements);
   }
 
   beginRun(run: RunStart): number {
@@ -249,27 +252,6 @@ export class Results {
   /** Attempts that say they are running, in whatever run: some may have been left behind by a crash. */
   runningAttempts(): Attempt[] {
     return this.#statements.prepare<[], AttemptRow>(`SELECT ${attemptColumns} FROM attempt WHERE status = 'running' ORDER BY id`).all().map(toAttempt);
-  }
-
-  /** Wall milliseconds: of a cell, else of its stage; null without history. */
-  durations(pipeline: string, stage: string, cell: string): number | null {
-    return this.cellDuration(pipeline, cell) ?? this.stageDuration(stage);
-  }
-
-  /** Median wall milliseconds of the last five successes of a cell; null without any. */
-  cellDuration(pipeline: string, cell: string): number | null {
-    const own = this.#statements.prepare<[string, string], { ms: number }>(
-      `SELECT ended_at - started_at AS ms FROM attempt WHERE pipeline = ? AND cell = ? AND status = 'ran' ORDER BY id DESC LIMIT 5`,
-    ).all(pipeline, cell);
-    return median(own.map(({ ms }) => ms));
-  }
-
-  /** Median wall milliseconds of the last twenty successes of a stage's cells, in any pipeline; null without any. */
-  stageDuration(stage: string): number | null {
-    const all = this.#statements.prepare<[string], { ms: number }>(
-      `SELECT ended_at - started_at AS ms FROM attempt WHERE stage = ? AND status = 'ran' ORDER BY id DESC LIMIT 20`,
-    ).all(stage);
-    return median(all.map(({ ms }) => ms));
   }
 
   /** What an attempt depended on, sorted by part; empty when it is not known. */

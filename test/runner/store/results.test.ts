@@ -126,12 +126,12 @@ test('the present result of a cell is written only where it differs, and cells t
   expect(store.database.prepare('SELECT cell, attempt FROM current').all()).toEqual([{ cell: 'train[size=1]', attempt: one }]);
 });
 
-test('durations: the median of a cell, else of its stage', () => {
+test('durations: the median of a cell, and of its stage', () => {
   const { store, begin } = opened();
   const finish = (attempt: number, ms: number): void => store.results.finishAttempt(attempt, { ...ran, endedAt: 2000 + ms }, null, null);
-  expect(store.results.durations('p', 'train', 'train[size=1]')).toBeNull();
+  expect(store.results.durations.ofCell('p', 'train[size=1]')).toBeNull();
   for (const ms of [100, 900, 200]) finish(begin(), ms);
   finish(begin({ cell: 'train[size=2]' }), 5000);
-  expect(store.results.durations('p', 'train', 'train[size=1]')).toBe(200);
-  expect(store.results.durations('p', 'train', 'train[size=9]')).toBe(550);
+  expect(store.results.durations.ofCell('p', 'train[size=1]')).toBe(200);
+  expect(store.results.durations.ofStage('train')).toBe(550);
 });
