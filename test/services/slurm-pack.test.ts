@@ -53,6 +53,23 @@ describeWith(['slurm'], 'several cells in one task of Slurm', () => {
     cells.project.remove();
   });
 
+  it('a cell whose supervisor was killed is told while the others of its task go on, and its retry does not wait for them', async () => {
+    for (const retry of [false, true]) {
+      const cells = cellsOn(site, { count: 3, steps: 6, slurm: 'pack: 3', first: '[ $I != 1 ] || [ -e "$WATCH/killed" ] || { touch "$WATCH/killed"; kill -9 $PPID; }', settings: retry ? 'retries: { times: 1, on: [preempted] }' : '' });
+      const run = start(cells);
+      let seen = '';
+      run.stdout!.on('data', (text: string) => void (seen += text));
+      await until(() => /"cause":"preempted"/.test(seen));
+      expect(cells.starts().slice(1)).not.toEqual([1, 1]);
+      expect(jobs('RUNNING').length).toBeGreaterThan(0);
+      expect((await over(run, retry ? 0 : 1))).toMatch(retry ? /"event":"cell.retrying"/ : /was killed; what it ran was ended/);
+      expect(tasksOf(cells, 3)).toBe(retry ? 2 : 1);
+      expect(cells.starts()).toEqual([retry ? 2 : 1, 1, 1]);
+      if (retry) cells.expectRight();
+      cells.project.remove();
+    }
+  });
+
   it('a task asks for the time of all its cells, but for no more than its partition allows', async () => {
     for (const [limit, time] of [['INFINITE', '42:00'], ['30', '30:00'], ['3', '12:00']] as const) {
       site.command('scontrol', 'update', 'PartitionName=main', `MaxTime=${limit}`);

@@ -81,6 +81,8 @@ export interface HostExit {
   readonly grant: Grant;
   readonly node: string;
   readonly ranMs: number;
+  /** Seen to be so: no scheduler needs to be asked what a signal was for. */
+  readonly certain?: true;
 }
 
 /** How a job stands, as its folder on the host tells. */

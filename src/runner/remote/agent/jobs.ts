@@ -227,7 +227,7 @@ export class Jobs {
    * runs again. Null while Slurm has not said.
    */
   async #endInSlurm(name: string, record: SlurmRecord, exit: HostExit): Promise<HostExit | null> {
-    if (record.id === null || exit.outcome.cause !== 'preempted') return exit;
+    if (record.id === null || exit.certain === true || exit.outcome.cause !== 'preempted') return exit;
     let since = this.#askedToEnd.get(name);
     if (since === undefined) this.#askedToEnd.set(name, (since = performance.now()));
     const view = await this.#slurm.viewAfter(record.id, since);

@@ -81,7 +81,7 @@ export async function runPack({ folder, program, batch, names }: { readonly fold
   const isDue = (name: string): boolean => {
     const paths = jobPaths(folder, name);
     const exit = readExit(paths);
-    return readJson<SlurmRecord>(paths.slurm)?.batch === batch && (exit === null || exit.outcome.cause === 'preempted');
+    return readJson<SlurmRecord>(paths.slurm)?.batch === batch && (exit === null || (exit.outcome.cause === 'preempted' && exit.certain !== true));
   };
   // Starting Node takes longer than all else of a short cell: the next one's is started meanwhile.
   let spare = prepare();
@@ -100,7 +100,7 @@ export async function runPack({ folder, program, batch, names }: { readonly fold
   spare.stdin!.end();
 }
 
-/** A supervisor that was killed has told no end; those of the other cells go on. */
+/** A supervisor that was killed has told no end: told at once, since those of the other cells go on, and the task with them. */
 async function tellKilled(folder: string, name: string): Promise<void> {
   const paths = jobPaths(folder, name);
   const job = readJob(paths);
@@ -108,7 +108,7 @@ async function tellKilled(folder: string, name: string): Promise<void> {
   if (job === null || supervisor === null || supervisor.token !== job.token || readExit(paths) !== null) return;
   const { left } = await endTree({ folder: paths.work, root: null, seen: new Map() });
   const exit: HostExit = {
-    token: job.token, outputs: null, grant: supervisor.grant, node: hostname(), ranMs: 0,
+    token: job.token, outputs: null, grant: supervisor.grant, node: hostname(), ranMs: 0, certain: true,
     outcome: {
       ok: false, exitCode: null, signal: null, cpuSeconds: null, peakMemoryBytes: null, gpu: null, cause: 'preempted',
       message: `the process that watched over it on ${hostname()} was killed; what it ran was ended${left.length > 0 ? `, but for ${left.join(', ')}` : ''}`,
