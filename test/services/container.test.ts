@@ -1,4 +1,5 @@
 /** Cells of a cluster in a container: a real runtime, whose image has an /etc of its own. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -43,6 +44,7 @@ describeWith(['slurm', 'container'], 'cells of a cluster in a container', () => 
       cells.expectRight();
       expect(images(cells)).toEqual([name, name]);
       expect(cells.project.pipe(['logs', 'cell[i=2]'], env).stdout).toMatch(/[0-9a-f]{64}/);
+      for (const folder of [site.folder, cells.project.folder]) expect(spawnSync('grep', ['-rl', 'not to be seen', folder], { encoding: 'utf8' }).stdout).toBe('');
       cells.project.remove();
     }
   });

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeWith, startDaemon } from './rig/daemon.ts';
@@ -31,6 +31,19 @@ stages:
     } finally {
       project.remove();
     }
+  });
+
+  it('gives a GPU to a cell that prefers one where the partition has some, and runs it without where it has none', async () => {
+    const project = site.project('stages:\n  cell: { on: lab, resources: { gpu: prefer }, run: "echo \\"gpus <$SLURM_JOB_GPUS>\\" > ${out.o}", out: { o: o.txt } }\n');
+    const none = project.path('none');
+    project.write('none/sinfo', '#!/bin/sh\necho "main*|infinite|(null)"\n');
+    chmodSync(join(none, 'sinfo'), 0o755);
+    for (const [path, gpus] of [[process.env['PATH']!, /^gpus <\d>\n$/], [`${none}:${process.env['PATH']!}`, /^gpus <>\n$/]] as const) {
+      const { code, stdout, stderr } = project.pipe(['run', '--json', '--force', 'cell'], { ...site.env, PATH: path });
+      expect(code, stdout + stderr).toBe(0);
+      expect(project.read('cache/out/p/cell/o')).toMatch(gpus);
+    }
+    project.remove();
   });
 
   it('is reached through its login node over ssh', async () => {

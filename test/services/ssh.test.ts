@@ -47,6 +47,22 @@ stages:
     }
   });
 
+  it('is reached through another, with the same key', async () => {
+    const jump = `jump: "root@127.0.0.1:${site.sshd.ports[0]}"`;
+    const project = site.project('stages:\n  there: { on: box, run: "ps -e -o args > ${out.o}", out: { o: o.txt } }\n', {}, jump);
+    const checked = project.pipe(['hosts']);
+    expect(checked.code, checked.stdout + checked.stderr).toBe(0);
+    const { code, stdout, stderr } = project.pipe(['run', '--json']);
+    expect(code, stdout + stderr).toBe(0);
+    expect(project.read('cache/out/p/there/o')).toContain(`-W [127.0.0.1]:${site.sshd.ports[0]}`);
+    // A key that the one in between does not take.
+    const other = join(site.sshd.folder, 'other');
+    spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', other]);
+    project.write('pipe.hosts.yaml', project.read('pipe.hosts.yaml').replace(join(site.sshd.folder, 'id'), other));
+    expect(project.pipe(['hosts']).code).toBe(3);
+    project.remove();
+  });
+
   it('runs a typed stage there, with its packages, native ones too, and the files beside its modules', () => {
     const project = site.project(`
 stages:

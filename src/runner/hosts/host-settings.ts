@@ -27,6 +27,7 @@ export function hostSettings(file: string, name: string, yaml: HostYaml, env: Re
   if (login === 'local') {
     for (const key of ['port', 'key', 'jump', 'options'] as const) if (yaml[key] !== undefined) wrong(key, `\`${key}\` is for a login over ssh, and this cluster's is local`, 'leave it out, or name the login node', 'key');
   }
+  if (yaml.slurm !== undefined && yaml.resources !== undefined) wrong('resources', 'own resources of a cluster are for Slurm to give out', 'ask for them by its options, such as `options: [\'--licenses=matlab:1\']` below `slurm:`', 'key');
   const pull = yaml.pull === undefined ? defaultPull : parseBytes(yaml.pull);
   if (pull === null) wrong('pull', `\`pull\` must be ${byteExample}`, null);
   const checkpoint = yaml.checkpoint === undefined ? defaultCheckpoint : parseBytes(yaml.checkpoint);

@@ -24,9 +24,22 @@ function commandThere({ place }: HostSettings, script: string, words: readonly s
 
 function sshArguments(place: SshPlace, options: Readonly<Record<string, string>>): string[] {
   return [
-    ...(place.port === null ? [] : ['-p', String(place.port)]), ...(place.key === null ? [] : ['-i', place.key]), ...(place.jump === null ? [] : ['-J', place.jump]),
+    ...(place.port === null ? [] : ['-p', String(place.port)]), ...(place.key === null ? [] : ['-i', place.key]), ...jumpArguments(place),
     ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]), place.destination,
   ];
+}
+
+/** Key and options count for the host in between, too: of `-J` they would not. Of several in a row ssh's own configuration has to know. */
+function jumpArguments({ jump, key, options }: SshPlace): string[] {
+  if (jump === null) return [];
+  const [, destination, port] = /^([^,:]+)(?::(\d+))?$/.exec(jump) ?? [];
+  if (destination === undefined || (key === null && Object.keys(options).length === 0)) return ['-J', jump];
+  const through = [
+    'ssh', '-T', '-o', 'BatchMode=yes', ...(port === undefined ? [] : ['-p', port]), ...(key === null ? [] : ['-i', key]), ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
+    '-W', '[%h]:%p', destination,
+  ];
+  // What is not ssh's to fill in has to be doubled.
+  return ['-o', `ProxyCommand=${through.map(word => shellQuote(word === '[%h]:%p' ? word : word.replaceAll('%', '%%'))).join(' ')}`];
 }
 
 /** A command line for people that does the same by hand there. */

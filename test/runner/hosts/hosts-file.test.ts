@@ -52,6 +52,7 @@ const cases: readonly (readonly [name: string, text: string, code: string, messa
   ['a name that is this machine', 'hosts:\n  «local»: { ssh: me@box }\n', 'bad-host', /this machine/, /another name/],
   ['a name that is no name', 'hosts:\n  «9 lives»: { ssh: me@box }\n', 'bad-name', /`9 lives`/, null],
   ['an option for a destination', 'hosts:\n  box: { ssh: «-oProxyCommand=x» }\n', 'bad-host', /no destination of ssh/, /user@box/],
+  ['own resources of a cluster', 'hosts:\n  lab: { slurm: {}, «resources»: { matlab: 2 } }\n', 'bad-host', /for Slurm to give out/, /--licenses/],
   ['a size of checkpoints that is none', 'hosts:\n  box: { ssh: me@box, checkpoint: «much» }\n', 'bad-host', /`checkpoint` must be/, null],
   ['a size that is none', 'hosts:\n  box: { ssh: me@box, pull: «lots» }\n', 'bad-host', /`pull` must be/, null],
   ['a time that is none', 'hosts:\n  box: { ssh: me@box, patience: «soon» }\n', 'bad-host', /`patience` must be/, null],

@@ -12,7 +12,8 @@ import { jobPaths, writeWhole } from './job-folder.ts';
 import type { SlurmRecord } from './job-folder.ts';
 import { packJobs, readTasks } from './pack.ts';
 import type { Tasks } from './pack.ts';
-import { PartitionLimits } from './partition-limit.ts';
+import { anyPartition, Partitions } from './partitions.ts';
+import type { PartitionFacts } from './partitions.ts';
 
 const run = promisify(execFile);
 /** Jobs that arrive no later than this after the one before and ask for the same become one array; the first waits no longer than that. */
@@ -37,7 +38,7 @@ interface Submission {
 export class Slurm {
   readonly #folder: string;
   readonly #program: readonly string[];
-  readonly #limits = new PartitionLimits();
+  readonly #partitions = new Partitions();
   readonly #waiting = new Map<string, Submission[]>();
   #views = new Map<string, SlurmView>();
   #askedAt = -Infinity;
@@ -129,10 +130,11 @@ export class Slurm {
     writeFileSync(script, this.#script(jobs[0]!, batch));
     const many = tasks.length > 1;
     const most = Math.max(...tasks.map(({ length }) => length));
-    const limit = most > 1 && jobs[0]!.timeoutMs !== null ? await this.#limits.of(jobs[0]!.slurm!.options) : null;
+    const { timeoutMs, resources, slurm } = jobs[0]!;
+    const facts = (most > 1 && timeoutMs !== null) || resources.gpu === 'prefer' ? await this.#partitions.of(slurm!.options) : anyPartition;
     const { stdout } = await run('sbatch', [
       '--parsable', `--job-name=pipe-${batch}`, `--chdir=${this.#folder}`, `--output=${many ? join(folder, 'out-%a') : join(folder, 'out')}`, '--open-mode=append', '--requeue',
-      ...(many ? [`--array=0-${tasks.length - 1}`] : []), ...resourceOptions(jobs[0]!, most, limit), ...jobs[0]!.slurm!.options, script,
+      ...(many ? [`--array=0-${tasks.length - 1}`] : []), ...resourceOptions(jobs[0]!, most, facts), ...jobs[0]!.slurm!.options, script,
     ]).catch((error: unknown) => {
       const { stderr, message } = error as { stderr?: string; message: string };
       throw new Error(`sbatch refused it: ${(stderr ?? message).trim().replace(/^sbatch: (error: )?/gm, '') || message}`);
@@ -242,14 +244,14 @@ export function endOf(id: string, { state, node }: SlurmView): { readonly cause:
 
 const minutesFor = (ms: number): number => Math.ceil(ms / 60_000) + 2;
 
-/** What a cell asks for, as sbatch says it; time for so many, one after the other, but for one no less than it may take. `longest`: minutes that Slurm allows. */
-function resourceOptions({ resources, timeoutMs }: HostJob, cells: number, longest: number | null): string[] {
+/** What a cell asks for, as sbatch says it; time for so many, one after the other, but for one no less than it may take. */
+function resourceOptions({ resources, timeoutMs }: HostJob, cells: number, { longestMinutes, gpus: has }: PartitionFacts): string[] {
   const { cpu, memory, gpu } = resources;
-  const gpus = gpu === 'prefer' ? 1 : Math.ceil(gpu);
+  const gpus = gpu === 'prefer' ? Number(has) : Math.ceil(gpu);
   return [
     '--ntasks=1', `--cpus-per-task=${Math.max(1, Math.ceil(cpu))}`, ...(memory === null ? [] : [`--mem=${Math.max(1, Math.ceil(memory / 2 ** 20))}M`]),
     ...(gpus > 0 ? [`--gres=gpu:${gpus}`] : []),
     // Slurm's limit is a net below the timeout that the supervisor keeps: with room for stopping.
-    ...(timeoutMs === null ? [] : [`--time=${Math.max(minutesFor(timeoutMs), Math.min(minutesFor(timeoutMs * cells), longest ?? Number.POSITIVE_INFINITY))}`]),
+    ...(timeoutMs === null ? [] : [`--time=${Math.max(minutesFor(timeoutMs), Math.min(minutesFor(timeoutMs * cells), longestMinutes ?? Number.POSITIVE_INFINITY))}`]),
   ];
 }
