@@ -76,7 +76,7 @@ export const stage = defineStage({
       });
       return each.length === 0 ? [] : [{ metric: `${name}_ratio`, value: each.reduce((sum, ratio) => sum + ratio, 0) / each.length }];
     });
-    await writeFile(outputs.comparison, metricLines([{ metric: 'runs', value: runs.length }, { metric: 'folds', value: folds }, ...facts, ...ratios, ...rows]));
+    await writeFile(outputs.comparison, metricLines([{ metric: 'runs', value: runs.length }, { metric: 'folds', value: folds }, { metric: 'level', value: params.level }, ...facts, ...ratios, ...rows]));
     const [first] = params.metrics;
     const value = (suffix: string): string => rows.find(({ metric }) => metric === `${first}${suffix}`)!.value.toPrecision(3);
     report.note(`${first} ${value('')} (${value('_low')} to ${value('_high')}), ${value('_difference')} against the reference, p ${value('_p')}`);

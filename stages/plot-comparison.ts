@@ -32,7 +32,7 @@ export const stage = defineStage({
     const { isShare } = await import('../src/study/eval/metrics.ts');
     const { readMetrics } = await import('../src/study/metric-lines.ts');
     const { comparisonAnswer } = await import('../src/study/eval/comparison-answer.ts');
-    const { costNames, matchedCosts } = await import('../src/study/eval/matched-costs.ts');
+    const { costNames, matchedCosts, shownAs } = await import('../src/study/eval/matched-costs.ts');
 
     const rows = await Promise.all(
       inputs.comparisons.flatMap(({ point, path }) => (path === null ? [] : [{ point, path }])).map(async ({ point, path }) => {
@@ -41,7 +41,7 @@ export const stage = defineStage({
         const [name, group] = [String(point[params.axis]), params.by === null ? '' : String(point[params.by])];
         const ratios = Object.fromEntries(costNames.flatMap((cost) => (metrics.has(`${cost}_ratio`) ? [[cost, metrics.get(`${cost}_ratio`)!]] : [])));
         const reference = String(params.against === null ? params.reference : point[params.against]);
-        return { name, group, reference, ratios, mean: of(''), low: of('_low'), high: of('_high'), chance: of('_chance'), difference: of('_difference'), p: of('_p') };
+        return { name, group, reference, ratios, runs: metrics.get('runs'), folds: metrics.get('folds') ?? 1, level: metrics.get('level'), mean: of(''), low: of('_low'), high: of('_high'), chance: of('_chance'), difference: of('_difference'), p: of('_p') };
       }),
     );
     const names = [...new Set(rows.map(({ name }) => name))];
@@ -55,6 +55,7 @@ export const stage = defineStage({
     const [least, most] = [Math.min(...chances), Math.max(...chances)];
     const plot = barChart({
       title: params.title,
+      subtitle: shownAs(rows, params.tolerance),
       categories: names,
       x: params.axis,
       y: { label },

@@ -73,7 +73,7 @@ describe('comparing models', () => {
     const answer = await readFile(outputs.answer, 'utf8');
     expect(answer).toMatch(/^Of these ways of sharing, against dual in recall_at_10, better: all \(\+0\.10, p [^)]*\); not told apart: blocks \(0\.0, p 1\.0\)/);
     expect(answer).toMatch(/Holm's, over 2 comparisons/);
-    expect(answer).toMatch(/Matched with dual within 5 % are parameters of all\.\n$/);
+    expect(answer).toMatch(/Matched with dual within 5 % are parameters of every one\.\n$/);
     const svg = await readFile(outputs.plot, 'utf8');
     for (const name of ['dual', 'all', 'blocks']) expect(svg).toContain(name);
     // Chance is 0.04 of an axis from 0 to 0.6: its line lies low, dashed, and is named.
@@ -127,7 +127,7 @@ describe('comparing models', () => {
     const { outputs } = await runStage(plotComparison, { params: { ...shown, against: 'against' }, inputs: { comparisons } });
     const [dual, narrow] = (await readFile(outputs.answer, 'utf8')).trim().split('\n');
     expect(dual).toMatch(/^Of these models, against dual in recall_at_10, worse: narrow .* not told apart: all .* of none: narrow \(0\.631 times\), all \(0\.625 times\)\.$/);
-    expect(narrow).toMatch(/^Of these models, against narrow in recall_at_10, better: dual .*, all .* of all but dual \(1\.58 times\)\.$/);
+    expect(narrow).toMatch(/^Of these models, against narrow in recall_at_10, better: dual .*, all .* of every one but dual \(1\.58 times\)\.$/);
     const { outputs: one } = await runStage(plotComparison, { params: { ...shown, reference: 'dual' }, inputs: { comparisons: comparisons.filter(({ point }) => point['against'] === 'dual') } });
     expect(await readFile(outputs.plot, 'utf8')).toBe(await readFile(one.plot, 'utf8'));
     expect(plotComparison.params.safeParse(shown).error?.issues[0]?.path).toEqual(['reference']);

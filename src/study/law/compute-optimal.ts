@@ -92,17 +92,26 @@ export function predictWithInterval(fit: ScalingLawFit, n: number, d: number): {
 
 /** The answer as one sentence, with what limits it. */
 export function answerSentence(fit: ScalingLawFit, answer: ComputeAnswer): string {
-  const between = (interval: Interval | undefined, write: (value: number) => string): string =>
-    interval === undefined ? '' : ` (${Math.round(100 * fit.level)} % interval ${write(interval[0])} to ${write(interval[1])})`;
+  const between = (interval: Interval | undefined, write: (value: number) => string, fitted: readonly number[] = []): string =>
+    interval === undefined ? '' : ` (${Math.round(100 * fit.level)} % interval ${withOpenEnds(interval, write, fitted)})`;
   const { interval } = answer;
   const limits: string[] = [];
   if (!answer.within) limits.push('beyond the sizes fitted, so an extrapolation');
   if (fit.onBound.length > 0) limits.push(`${fit.onBound.join(', ')} on a bound, so the points do not determine the law`);
   return (
-    `For this data and ${scientific(answer.compute)} FLOP, train ${count(answer.n)} parameters${between(interval?.n, count)} ` +
-    `for ${count(answer.d)} pairs${between(interval?.d, count)}; the law foretells a loss of ${loss(answer.loss)}` +
+    `For this data and ${scientific(answer.compute)} FLOP, train ${count(answer.n)} parameters${between(interval?.n, count, fit.points.map(({ n }) => n))} ` +
+    `for ${count(answer.d)} pairs${between(interval?.d, count, fit.points.map(({ d }) => d))}; the law foretells a loss of ${loss(answer.loss)}` +
     `${between(interval?.loss, loss)}${limits.length > 0 ? `; ${limits.join('; ')}` : ''}.`
   );
+}
+
+/** An end more than a thousand times beyond all that was fitted is where the bootstrap's laws run away, and no number worth reading. */
+function withOpenEnds([low, high]: Interval, write: (value: number) => string, fitted: readonly number[]): string {
+  const below = fitted.length > 0 && !(low >= Math.min(...fitted) / 1000);
+  const above = fitted.length > 0 && !(high <= Math.max(...fitted) * 1000);
+  if (below && above) return 'open on both sides';
+  if (below) return `up to ${write(high)}, open below`;
+  return above ? `from ${write(low)}, open above` : `${write(low)} to ${write(high)}`;
 }
 
 function loss(value: number): string {

@@ -237,6 +237,9 @@ describe('the answer for a budget', () => {
       /^For this data and 1\.8e9 FLOP, train [\d,]+ parameters \(95 % interval [\d,]+ to [\d,]+\) for [\d,]+ pairs \(.*\); the law foretells a loss of \d\.\d{3} \(.*\)\.$/,
     );
     expect(answerSentence(fit, answerForCompute(fit, sixNd, 1e18))).toContain('extrapolation');
+    const runaway = (n: readonly [number, number], d: readonly [number, number]): string => answerSentence(fit, { ...inside, interval: { ...inside.interval!, n, d } });
+    expect(runaway([1e-92, 17_800], [5940, 6e102])).toMatch(/parameters \(95 % interval up to 17,800, open below\) for [\d,]+ pairs \(95 % interval from 5,940, open above\)/);
+    expect(runaway([0, Infinity], [NaN, 1e4])).toMatch(/parameters \(95 % interval open on both sides\) for [\d,]+ pairs \(95 % interval up to 10,000, open below\)/);
     expect(() => answerForCompute(fit, sixNd, 0)).toThrow(/Compute is 0/);
   });
 });
