@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tell } from '../faults/rig/tally.ts';
 import type { TestProject } from '../rig/pipe.ts';
 import { describeWith } from './rig/daemon.ts';
 import { expectNothingLeft, killPids, pidsOf } from './rig/many-cells.ts';
@@ -152,6 +153,7 @@ ${more}    run: |
       expect(await upTo(project, 'box', 15, interrupt)).not.toContain('goes along');
       expect(lastFrom(project)).toBe('from 13');
       expect(finish(project, 'other')).toMatch(/"event":"cell.resumed"[^\n]*"step":15/);
+      tell('a cell that moves from host to host, here and back', 'went on from the furthest checkpoint, by its steps', 4);
       await expectNothingLeft(site);
       project.remove();
     });
@@ -167,6 +169,17 @@ ${more}    run: |
       project.write('pipe.hosts.yaml', project.read('pipe.hosts.yaml').replace(/^ {2}box:.*\n/m, '').replace('on: box', 'on: other'));
       project.write('pipe.yaml', project.read('pipe.yaml').replace('on: box', 'on: other'));
       expect(finish(project, 'other')).toMatch(/"event":"cell.resumed"[^\n]*"step":5/);
+      tell('a host that is gone after the cell failed there', 'went on elsewhere from its checkpoint', 1);
+      project.remove();
+    });
+
+    it('there is none to go along of an attempt that failed before it made one', async () => {
+      const project = onTwo();
+      project.write('pipe.yaml', project.read('pipe.yaml').replace('step=0\n', 'step=0\n      [ -e "$WATCH/go" ] || exit 1\n'));
+      expect(project.pipe(['run', '--json', '--on', 'local']).code).toBe(1);
+      expect(project.pipe(['run', '--json', '--on', 'box']).code).toBe(1);
+      expect(finish(project, 'other')).not.toMatch(/goes along|stays on/);
+      expect(lastFrom(project)).toBe('from 0');
       project.remove();
     });
 

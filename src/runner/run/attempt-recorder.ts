@@ -26,7 +26,7 @@ export class AttemptRecorder {
   #notes = 0;
   #note: string | null = null;
   #resumed: number | null = null;
-  #step: number | null = null;
+  readonly #steps: { progress: number | null; metric: number | null } = { progress: null, metric: null };
   #trouble: Error | null = null;
   readonly #unwritten: (() => void)[] = [];
 
@@ -42,9 +42,9 @@ export class AttemptRecorder {
     return this.#resumed;
   }
 
-  /** The last step that it has told, or went on from. */
+  /** The last step of its progress, or that it went on from; of its metrics, which may count epochs, where there is none. */
   get step(): number | null {
-    return this.#step;
+    return this.#steps.progress ?? this.#steps.metric;
   }
 
   /** For the stage's line: its last note, else the last values of its metrics. */
@@ -58,12 +58,12 @@ export class AttemptRecorder {
     const cell = this.#cell;
     if ('metric' in event) {
       const { metric: name, value, step } = event;
-      this.#step = step ?? this.#step;
+      this.#steps.metric = step ?? this.#steps.metric;
       this.#add({ name, value, step: step ?? null });
       this.#emit({ event: 'metric', cell, name, value: Number.isFinite(value) ? value : String(value), ...(step === undefined ? {} : { step }) });
     } else if ('progress' in event) {
       const { progress, ...detail } = event;
-      this.#step = detail.step ?? this.#step;
+      this.#steps.progress = detail.step ?? this.#steps.progress;
       this.#emit({ event: 'cell.progress', cell, fraction: progress, ...detail });
     } else if ('note' in event) {
       this.#note = event.note;
@@ -73,7 +73,7 @@ export class AttemptRecorder {
       this.platform(event.platform);
     } else if ('resumed' in event) {
       this.#resumed = event.resumed;
-      this.#step = event.resumed;
+      this.#steps.progress = event.resumed;
       this.#write(() => this.#results.recordResume(this.#attempt, event.resumed));
       this.#emit({ event: 'cell.resumed', cell, step: event.resumed });
     }

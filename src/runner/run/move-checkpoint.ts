@@ -1,5 +1,5 @@
 /** A checkpoint goes where its cell goes: to this machine from the host that has it, and from here to the next. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cell } from '../pipeline/model.ts';
 import type { Key } from '../store/model.ts';
@@ -56,7 +56,10 @@ export async function moveCheckpoint(context: RunContext, cell: Cell, key: Key, 
   for (const best of places) {
     const copies = places.filter(other => isCopy(other, best)).map(other => other.place);
     if (copies.includes(place)) return null;
-    if (!copies.includes('local')) {
+    if (copies.includes('local')) {
+      // Begun here, and stopped before there was one.
+      if (readdirSync(folder).length === 0) continue;
+    } else {
       const fetched = await context.fetchCheckpoint(best.place, key, folder, null, context.signal);
       if (!fetched.came) {
         if (fetched.why !== null) notice(`${shown(best)} stays on ${best.place}: ${fetched.why}`);
