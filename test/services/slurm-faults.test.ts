@@ -189,6 +189,22 @@ describeWith(['slurm'], 'faults of a Slurm cluster', () => {
     }
   });
 
+  it('a cell that was cancelled while nobody looked goes on elsewhere from its checkpoint', async () => {
+    const cells = cellsOn(site, { count: 1, steps: 6 });
+    const run = start(cells);
+    await until(() => cells.starts()[0] === 1 && existsSync(join(checkpointOf(cells, 1), 'n')));
+    run.kill('SIGKILL');
+    await run.finished;
+    for (const id of jobs('RUNNING')) site.command('scancel', id);
+    const { code, stdout, stderr } = cells.project.pipe(['run', '--json', '--on', 'local'], site.env);
+    expect(code, stdout.slice(-2000) + stderr).toBe(0);
+    expect(stdout).toContain('its checkpoint, made on lab, goes along to this machine');
+    cells.expectRight();
+    expect(cells.from(1)[1]).toBeGreaterThan(0);
+    tell('Slurm: a job cancelled while no run was there, then run elsewhere', 'went on from its checkpoint', 1);
+    cells.project.remove();
+  });
+
   it('a supervisor that is killed: its cell was preempted, and goes on from its checkpoint by policy', async () => {
     const cells = cellsOn(site, { count: 2, steps: 4, settings: 'retries: { times: 1, on: [preempted] }', first: '[ $I != 1 ] || [ $n -gt 0 ] || (sleep 1.2; kill -9 $PPID) &' });
     await over(start(cells), 0);

@@ -22,6 +22,8 @@ import type { SecretsWanted } from './sealed.ts';
 const busyPollMs = 50;
 const idlePollMs = 500;
 const mostAtOnce = 4;
+/** How long Slurm may take to say how a job has ended. */
+const unclearMs = 20_000;
 
 function installedBackends(): string[] {
   const { env } = process;
@@ -175,8 +177,12 @@ class Agent {
   }
 
   async #checkpoint(name: string, most: number): Promise<HostCheckpoint> {
-    if (readJob(this.#jobs.paths(name)) !== null) {
-      const job = await this.#jobs.state(name);
+    const paths = this.#jobs.paths(name);
+    // One whose end somebody has heard of is over, whatever else could be found out about it.
+    if (readJob(paths) !== null && !existsSync(paths.released)) {
+      const since = performance.now();
+      let job = await this.#jobs.state(name);
+      for (; job === null && performance.now() - since < unclearMs; job = await this.#jobs.state(name)) await new Promise<void>(resolve => setTimeout(resolve, idlePollMs));
       if (job?.state !== 'ended' && job?.state !== 'lost') return { kind: 'in-use' };
     }
     return await describeCheckpoint(this.#folder, name, most);
