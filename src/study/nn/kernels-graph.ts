@@ -10,6 +10,15 @@ import { elements } from './kernels.ts';
 const T = attribute.type('float32');
 const I = attribute.type('int32');
 
+/**
+ * The gradient of a weight sums over many rows, and where rows lie a multiple of 4 KiB apart, that is 1,024 columns, a column's
+ * values fall into few sets of the cache: oneDNN reaches 40 GFLOP/s there where it has 80. Copied to blocks of 256 columns first,
+ * it has 60, the copies included.
+ */
+const wideColumns = 1024;
+const columnsOfBlock = 256;
+const manyRows = 256;
+
 /** The operations as nodes of a TensorFlow graph. Shapes are worked out here, so that a mistake is found while recording. */
 export function graphKernels(graph: GraphBuilder, precision: Precision = 'float32'): Kernels {
   const integers = (...values: number[]): GraphTensor => graph.constant(Int32Array.from(values), [values.length]);
@@ -67,8 +76,17 @@ export function graphKernels(graph: GraphBuilder, precision: Precision = 'float3
     const [m, k] = transposeA ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!];
     const [other, n] = transposeB ? [b.shape[1]!, b.shape[0]!] : [b.shape[0]!, b.shape[1]!];
     if (k !== other) throw mismatch('matMul', a.shape, b.shape);
+    if (transposeA && !transposeB && precision === 'float32' && k >= manyRows) {
+      // Columns of one factor become rows of the product, those of the other its columns.
+      if (n % wideColumns === 0) return concat(columnBlocks(b).map((block) => matMul(a, block, true)), 1);
+      if (m % wideColumns === 0) return concat(columnBlocks(a).map((block) => matMul(block, b, true)), 0);
+    }
     const flags = { transpose_a: attribute.bool(transposeA), transpose_b: attribute.bool(transposeB) };
     return product('MatMul', a, b, flags, [m, n]);
+  };
+  const columnBlocks = (x: Tensor): readonly GraphTensor[] => {
+    const [rows, columns] = x.shape as [number, number];
+    return Array.from({ length: columns / columnsOfBlock }, (_, index) => slice(x, [0, index * columnsOfBlock], [rows, columnsOfBlock]));
   };
   const products = (a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): GraphTensor => {
     const rank = a.shape.length;

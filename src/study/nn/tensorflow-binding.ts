@@ -41,7 +41,8 @@ export function loadBinding(
   // TensorFlow turns oneDNN's operations on by itself only where the processor has AVX-512's; they gain a quarter of a step without, too.
   if (process.arch === 'x64') process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '1';
   const loud = process.env['TF_CPP_MIN_LOG_LEVEL'] === '0';
-  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '3';
+  // Errors come out; the one for graphics processors writes one, too, where it is told to use none.
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= device === 'gpu' ? '3' : '2';
   // XLA's assembler (ptxas) lies beside the library, where it does not look by itself.
   if (device === 'gpu') process.env['XLA_FLAGS'] ??= `--xla_gpu_cuda_data_dir=${join(dirname(path), 'python', 'nvidia', 'cuda_nvcc')}`;
   loaded = { path, threads, binding: loadAddon(path, { quiet: !loud }) as TensorFlowBinding };
