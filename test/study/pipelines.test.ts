@@ -1,17 +1,13 @@
 /** The shipped pipelines as they expand: what reads which fold, and how comparisons are told of it. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Cell, CellGraph } from '../../src/runner/pipeline/model.ts';
 import { loadPipeline } from '../../src/runner/pipeline/load.ts';
-import { createCatalogue } from '../../src/runner/plan/catalogue.ts';
+import { shippedStages } from '../rig/shipped-stages.ts';
 
 const packageRoot = fileURLToPath(new URL('../../', import.meta.url)).replace(/\/$/, '');
-const cache = mkdtempSync(join(tmpdir(), 'pipe-pipelines-'));
-afterAll(() => rmSync(cache, { recursive: true }));
-const catalogue = createCatalogue({ root: packageRoot, packageRoot, cache });
+const catalogue = shippedStages();
 
 const load = (name: string, profile: string, set: readonly string[] = []): Promise<CellGraph> =>
   loadPipeline({ file: join(packageRoot, 'pipelines', `${name}.yaml`), profile, set, catalogue });

@@ -1,19 +1,17 @@
 /** docs/diagnostics.md: each file in it is read for real, and the message below it is what was said. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { InvalidPipeline } from '../../../src/runner/diagnostic.ts';
 import type { Diagnostic } from '../../../src/runner/diagnostic.ts';
 import { loadPipeline } from '../../../src/runner/pipeline/load.ts';
 import { renderDiagnostic } from '../../../src/runner/pipeline/render-diagnostic.ts';
-import { createCatalogue } from '../../../src/runner/plan/catalogue.ts';
 import { readDocument, differenceFrom } from '../../rig/document.ts';
+import { shippedStages } from '../../rig/shipped-stages.ts';
 import { project } from './rig/files.ts';
 
 const path = 'docs/diagnostics.md';
 const section = /^## \d+\. (.+)\n\n```yaml\n([\s\S]*?)```\n\n```text\n([\s\S]*?)```$/gm;
-const packageRoot = fileURLToPath(new URL('../../../', import.meta.url)).replace(/\/$/, '');
 
 test('docs/diagnostics.md shows what is said of each of its files', async () => {
   const document = readDocument(path);
@@ -40,7 +38,7 @@ test('docs/diagnostics.md shows what is said of each of its files', async () => 
 });
 
 async function mistakesIn(folder: string): Promise<readonly Diagnostic[]> {
-  const catalogue = createCatalogue({ root: folder, packageRoot, cache: join(folder, 'cache') });
+  const catalogue = shippedStages(folder);
   try {
     await loadPipeline({ file: join(folder, 'pipe.yaml'), profile: null, set: [], catalogue });
     return [];

@@ -7,8 +7,8 @@ import { afterAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { InvalidPipeline } from '../../../src/runner/diagnostic.ts';
 import { loadPipeline } from '../../../src/runner/pipeline/load.ts';
-import { createCatalogue } from '../../../src/runner/plan/catalogue.ts';
 import { readDocument } from '../../rig/document.ts';
+import { shippedStages } from '../../rig/shipped-stages.ts';
 
 const packageRoot = fileURLToPath(new URL('../../../', import.meta.url)).replace(/\/$/, '');
 // Wrong on purpose, and checked by a test of its own.
@@ -39,7 +39,7 @@ const stagesOf = (yaml: string): [string, Map][] => {
 const folder = mkdtempSync(join(tmpdir(), 'pipe-examples-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 writeFileSync(join(folder, 'package.json'), '{}');
-const catalogue = createCatalogue({ root: folder, packageRoot, cache: join(folder, 'cache') });
+const catalogue = shippedStages(folder);
 const examples = documents.flatMap(examplesIn);
 
 test('stages of examples have inputs, params and outputs of the shipped ones', async () => {
