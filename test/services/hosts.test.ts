@@ -180,6 +180,8 @@ describeWith(['slurm'], 'pipe hosts and a cluster', () => {
       const report = (JSON.parse(good.stdout) as { hosts: HostReport[] }).hosts[0]!;
       expect(report, good.stdout).toMatchObject({ name: 'lab', kind: 'slurm', ok: true });
       expect(report.findings.find(({ what }) => what === 'slurm')?.says).toMatch(/^slurm\S* \d.*: main 1 idle with gpu/);
+      project.write('pipe.hosts.yaml', `hosts:\n  lab: { slurm: { partition: 'main,urgent' }, folder: ${site.folder} }\n`);
+      expect(project.pipe(['hosts'], site.env)).toMatchObject({ code: 0, stdout: expect.stringMatching(/✓ slurm .*: main 1 idle .*; urgent 1 idle/) as string });
       project.write('pipe.hosts.yaml', `hosts:\n  lab: { slurm: { partition: man }, folder: ${site.folder} }\n`);
       expect(project.pipe(['hosts'], site.env)).toMatchObject({ code: 3, stdout: expect.stringMatching(/✗ slurm .*no partition man: there are main, urgent\n.*in pipe\.hosts\.yaml: slurm: \{ partition: main \}/) as string });
     } finally {

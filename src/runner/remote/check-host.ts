@@ -167,8 +167,11 @@ function slurm(host: HostSettings, wanted: string | null, { says }: Probe): Find
   const named = rows.filter(row => row.length >= 4);
   if (named.length === 0) return [{ what: 'slurm', level: 'missing', says: `${version}, and sinfo shows no nodes: ${rows[0]?.join(' ') ?? 'nothing'}`, mend: sshCommand(host, 'scontrol ping') }];
   const names = [...new Set(named.map(([name]) => name!))];
-  if (wanted !== null && !names.includes(wanted)) return [{ what: 'slurm', level: 'missing', says: `${version}, and it has no partition ${wanted}: there are ${names.join(', ')}`, mend: `slurm: { partition: ${names[0]} }` }];
-  const shown = named.filter(([name]) => wanted === null || name === wanted);
+  // Of several the job goes to the one that begins it first.
+  const asked = wanted?.split(',') ?? names;
+  const absent = asked.filter(name => !names.includes(name));
+  if (absent.length > 0) return [{ what: 'slurm', level: 'missing', says: `${version}, and it has no partition ${absent.join(', ')}: there are ${names.join(', ')}`, mend: `slurm: { partition: ${names[0]} }` }];
+  const shown = named.filter(([name]) => asked.includes(name!));
   const up = shown.filter(([, , state]) => !/down|drain|fail|unk/i.test(state!));
   const text = shown.map(([name, count, state, gres]) => `${name} ${count} ${state}${gres === '(null)' ? '' : ` with ${gres}`}`).join('; ');
   return [{ what: 'slurm', level: up.length > 0 ? 'ok' : 'note', says: `${version}: ${text}`, mend: up.length > 0 ? null : sshCommand(host, 'sinfo -R') }];
