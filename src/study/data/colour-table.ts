@@ -74,42 +74,21 @@ function applyGrey(values: Float32Array, pixels: Uint8Array): void {
   }
 }
 
-/** Colours worked out last, by a hash of them: a picture has few, and radiology hardly any but greys. */
-const remembered = 1 << 14;
-const lastColours = new Int32Array(remembered);
-const lastResults = new Int32Array(remembered);
-
+/** Linear between the eight corners around each colour. */
 function applyCube(values: Float32Array, pixels: Uint8Array): void {
-  lastColours.fill(-1);
-  for (let at = 0; at < pixels.length; at += 3) {
-    const [r, g, b] = [pixels[at] as number, pixels[at + 1] as number, pixels[at + 2] as number];
-    const colour = (r << 16) | (g << 8) | b;
-    const place = Math.imul(colour, 0x9e3779b1) >>> 18;
-    if (lastColours[place] !== colour) {
-      lastColours[place] = colour;
-      lastResults[place] = inCube(values, r, g, b);
-    }
-    const result = lastResults[place] as number;
-    pixels[at] = result >> 16;
-    pixels[at + 1] = (result >> 8) & 255;
-    pixels[at + 2] = result & 255;
-  }
-}
-
-/** Linear between the eight corners around a colour; 8 bits each of red, green and blue. */
-function inCube(values: Float32Array, red: number, green: number, blue: number): number {
-  const step = (side - 1) / 255;
+  const place = (side - 1) / 255;
   const [overRed, overGreen] = [side * side * 3, side * 3];
-  const [r, g, b] = [red * step, green * step, blue * step];
-  const [r0, g0, b0] = [Math.min(side - 2, Math.floor(r)), Math.min(side - 2, Math.floor(g)), Math.min(side - 2, Math.floor(b))];
-  const [fr, fg, fb] = [r - r0, g - g0, b - b0];
-  const corner = r0 * overRed + g0 * overGreen + b0 * 3;
-  let result = 0;
-  for (let from = corner; from < corner + 3; from += 1) {
-    const alongBlue = (start: number): number => (values[start] as number) * (1 - fb) + (values[start + 3] as number) * fb;
-    const low = alongBlue(from) * (1 - fg) + alongBlue(from + overGreen) * fg;
-    const high = alongBlue(from + overRed) * (1 - fg) + alongBlue(from + overRed + overGreen) * fg;
-    result = (result << 8) | Math.round(low * (1 - fr) + high * fr);
+  for (let at = 0; at < pixels.length; at += 3) {
+    const [r, g, b] = [(pixels[at] as number) * place, (pixels[at + 1] as number) * place, (pixels[at + 2] as number) * place];
+    const [r0, g0, b0] = [Math.min(side - 2, Math.floor(r)), Math.min(side - 2, Math.floor(g)), Math.min(side - 2, Math.floor(b))];
+    const [fr, fg, fb] = [r - r0, g - g0, b - b0];
+    const corner = r0 * overRed + g0 * overGreen + b0 * 3;
+    for (let channel = 0; channel < 3; channel += 1) {
+      const from = corner + channel;
+      const alongBlue = (start: number): number => (values[start] as number) * (1 - fb) + (values[start + 3] as number) * fb;
+      const low = alongBlue(from) * (1 - fg) + alongBlue(from + overGreen) * fg;
+      const high = alongBlue(from + overRed) * (1 - fg) + alongBlue(from + overRed + overGreen) * fg;
+      pixels[at + channel] = Math.round(low * (1 - fr) + high * fr);
+    }
   }
-  return result;
 }

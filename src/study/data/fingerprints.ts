@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { decodeSquare, setDecodeThreads } from './decode-image.ts';
-import type { LoadedImage } from './decode-image.ts';
+import type { ImageSource } from './decode-image.ts';
 import { decodersAtOnce, imageProblem, isMachineFault, openPairImages } from './pair-images.ts';
 import { readPairs, writeJsonLines } from './pairs.ts';
 import type { LeftOut } from './pairs.ts';
@@ -22,7 +22,7 @@ export interface Fingerprint {
   readonly hash: string | null;
 }
 
-function digestOf(source: LoadedImage): string {
+function digestOf(source: ImageSource): string {
   const digest = createHash('sha256');
   if ('raw' in source) digest.update(`${source.width} × ${source.height} × ${source.channels}\n`);
   return digest.update('raw' in source ? source.raw : source.bytes).digest('hex');
@@ -50,7 +50,7 @@ export interface FingerprintHooks {
 export async function fingerprintImages(folder: string, hooks: FingerprintHooks = {}): Promise<{ fingerprints: Fingerprint[]; leftOut: LeftOut[]; undecoded: LeftOut[] }> {
   const pairs = await readPairs(folder);
   const cores = Math.max(1, Math.floor(hooks.cores ?? 1));
-  const endThreads = setDecodeThreads(cores, decodersAtOnce(cores));
+  setDecodeThreads(cores, decodersAtOnce(cores));
   const images = openPairImages(folder);
   const found = new Array<Fingerprint | undefined>(pairs.length);
   const leftOut: LeftOut[] = [];
@@ -76,7 +76,6 @@ export async function fingerprintImages(folder: string, hooks: FingerprintHooks 
     });
   } finally {
     await images.close();
-    await endThreads();
   }
   return { fingerprints: found.filter(row => row !== undefined), leftOut, undecoded };
 }

@@ -1,14 +1,14 @@
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { decodeSquare, greyToColour, readImage } from './decode-image.ts';
-import type { Fit, LoadedImage } from './decode-image.ts';
+import { decodeSquare, greyToColour } from './decode-image.ts';
+import type { Fit, ImageSource } from './decode-image.ts';
 import type { Pair } from './pairs.ts';
 
 /** Reads the images of a folder of pairs, wherever they lie in it: files of their own, or raw pixels in a large one. */
 export interface PairImages {
   /** @throws Error when the file is missing, empty or ends too early */
-  read(image: Pair['image']): Promise<LoadedImage>;
+  read(image: Pair['image']): Promise<ImageSource>;
   /** `[resolution × resolution × 3]` bytes; drawn pixels of that size are taken as they are. @throws as read and decodeSquare */
   decode(image: Pair['image'], resolution: number, fit: Fit): Promise<Uint8Array>;
   close(): Promise<void>;
@@ -17,8 +17,12 @@ export interface PairImages {
 /** Opens each raw file once. */
 export function openPairImages(folder: string): PairImages {
   const files = new Map<string, Promise<FileHandle>>();
-  const read = async (image: Pair['image']): Promise<LoadedImage> => {
-    if (typeof image === 'string') return { bytes: await readImage(join(folder, image)) };
+  const read = async (image: Pair['image']): Promise<ImageSource> => {
+    if (typeof image === 'string') {
+      const bytes = await readFile(join(folder, image));
+      if (bytes.length === 0) throw new Error('the file is empty');
+      return { bytes };
+    }
     const { file, offset, width, height, channels } = image;
     if (!files.has(file)) files.set(file, open(join(folder, file), 'r'));
     const handle = await files.get(file);
@@ -31,7 +35,6 @@ export function openPairImages(folder: string): PairImages {
   return {
     read,
     async decode(image, resolution, fit) {
-      if (typeof image === 'string') return decodeSquare({ file: join(folder, image) }, resolution, fit);
       const source = await read(image);
       if (!('raw' in source) || source.width !== resolution || source.height !== resolution) return decodeSquare(source, resolution, fit);
       return source.channels === 3 ? source.raw : greyToColour(source.raw);
@@ -52,7 +55,7 @@ export function imageProblem(error: unknown): string {
 /** A full disk or exhausted memory is no fault of an image, and must not be taken for one. */
 export function isMachineFault(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return ['EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC', 'EIO', 'ERR_MEMORY_ALLOCATION_FAILED', 'ERR_WORKER_NOT_RUNNING'].includes(code);
+  return ['EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC', 'EIO', 'ERR_MEMORY_ALLOCATION_FAILED'].includes(code);
 }
 
 /** How many images to decode at once on so many cores; decoders beyond libuv's pool would only wait. */

@@ -56,7 +56,7 @@ export async function preprocess(paths: PreprocessPaths, options: PreprocessOpti
   if (selection.rows.length === 0) throw new Error(`none of the ${pairs.length} pairs is left: ${selection.leftOut[0]?.reason ?? 'the source has none'}`);
   const { resolution, fit } = options;
   const cores = Math.max(1, Math.floor(hooks.cores ?? 1));
-  const endThreads = setDecodeThreads(cores, decodersAtOnce(cores));
+  setDecodeThreads(cores, decodersAtOnce(cores));
   const ahead = cores * 2;
   const images = openPairImages(paths.pairs);
   const writer = writeShards(paths.images, resolution);
@@ -97,7 +97,6 @@ export async function preprocess(paths: PreprocessPaths, options: PreprocessOpti
     throw error;
   } finally {
     await images.close();
-    await endThreads();
   }
   await writeJsonLines(paths.captions, kept.map(({ id, caption, split, group }) => ({ id, caption, split, group })));
   const by = {

@@ -3,6 +3,7 @@
  * JSON line. torch_steps.py answers the same commands.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { decodeSquare, setDecodeThreads } from '../../../src/study/data/decode-image.ts';
 import { randomOf } from '../../../src/study/data/random.ts';
@@ -53,7 +54,6 @@ const rate = 1e-4;
 let backend: Backend | null = null;
 let update: ((step: number) => number) | null = null;
 let done = 0;
-let endThreads: (() => Promise<void>) | null = null;
 
 const opened = (): Backend => {
   if (backend === null) throw new Error('load first');
@@ -201,12 +201,12 @@ const answers: { readonly [K in Command['do']]: (command: Command & { do: K }) =
 
   /** Every file once: read, decoded, and cut to a square. */
   async decode({ files, resolution, threads }) {
-    endThreads ??= setDecodeThreads(threads, threads, new URL('./jpeg-thread.mjs', import.meta.url));
+    setDecodeThreads(threads, threads);
     let next = 0;
     let sum = 0;
     const worker = async (): Promise<void> => {
       while (next < files.length) {
-        const pixels = await decodeSquare({ file: files[next++]! }, resolution, 'crop');
+        const pixels = await decodeSquare({ bytes: await readFile(files[next++]!) }, resolution, 'crop');
         sum += pixels[pixels.length >> 1]!;
       }
     };

@@ -28,10 +28,7 @@ const folder = mkdtempSync(join(repository, 'node_modules', '.bench-train-'));
 const removed = () => rmSync(folder, { recursive: true, force: true });
 try {
   await build({
-    entryPoints: [
-      { in: join(repository, 'test/bench/train/engine.ts'), out: 'engine' },
-      { in: join(repository, 'src/study/data/jpeg-thread.ts'), out: 'jpeg-thread' },
-    ],
+    entryPoints: [{ in: join(repository, 'test/bench/train/engine.ts'), out: 'engine' }],
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     bundle: true,
