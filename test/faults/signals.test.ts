@@ -210,3 +210,28 @@ test.each([['plain lines', ['--plain']], ['the live view', []]] as const)('a ter
   expectWell(project, 'terminal');
   tell(`the terminal is closed, ${what}`, 'exit code 129, nothing left running, the next run finished');
 });
+
+test('a stage that ignores SIGTERM has its half minute before SIGKILL, with the setting that people have', () => {
+  const project = makeProject({});
+  onTestFinished(() => project.remove());
+  project.write('pipe.yaml', `pipeline: p
+stages:
+  stay:
+    timeout: 1s
+    run: |
+      trap 'date +%s%3N > ${project.path('asked')}' TERM
+      setsid sh -c 'trap "" TERM; while :; do sleep 1; done' &
+      while :; do sleep 1 || :; done
+    out: { o: o.txt }
+`);
+  const { code, stderr } = project.pipe(['run']);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/not done after its timeout of 1 s/);
+  expect(processesOf(project.folder)).toEqual([]);
+  const store = openStore({ cache: project.path('cache'), mode: 'read' });
+  const [attempt] = store.results.lastAttempts('p', 'stay');
+  store.close();
+  expect(attempt?.cause).toBe('timeout');
+  expect(attempt!.endedAt! - Number(project.read('asked'))).toBeGreaterThan(29_000);
+  tell('SIGTERM ignored by a stage and what it started', 'killed after the whole grace of 30 s, nothing left');
+});
