@@ -20,9 +20,10 @@ function byDefinition(a: Float32Array, b: Float32Array, [rows, m, n]: readonly [
   return product;
 }
 
-// Columns of which 1,024 or a multiple lie side by side are multiplied in blocks.
+// Factors of 1,024 columns are multiplied in blocks of them.
 it.each([
   [300, 5, 1024],
+  [300, 1024, 3],
   [300, 2048, 3],
   [255, 1024, 4],
   [300, 1020, 6],
