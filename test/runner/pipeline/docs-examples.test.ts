@@ -88,3 +88,11 @@ test.each(whole.map(example => [`${example.path}:${example.line}`, example] as c
 });
 
 test('there are whole ones', () => expect(whole.map(({ path }) => path)).toEqual(expect.arrayContaining(['README.md', 'docs/language.md'])));
+
+test('the first one of docs/language.md has the cells and the profile that its text names', async () => {
+  writeFileSync(join(folder, 'pipe.yaml'), examples.find(({ path }) => path === 'docs/language.md')!.yaml);
+  const load = (profile: string | null): ReturnType<typeof loadPipeline> => loadPipeline({ file: join(folder, 'pipe.yaml'), profile, set: [], catalogue });
+  const trained = (await load(null)).cells.map(({ id }) => id as string).filter(id => id.startsWith('train['));
+  expect([trained.length, trained[0], trained.at(-1)]).toEqual([6, 'train[size=d16l1,flops=1e9,seed=1]', 'train[size=d24l2,flops=1e10,seed=1]']);
+  expect((await load('lab')).inactive).toEqual([{ name: 'phantom', when: '${params.source} == phantom' }]);
+});

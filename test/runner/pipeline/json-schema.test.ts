@@ -1,11 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { parseDocument } from 'yaml';
 import { pipelineJsonSchema } from '../../../src/runner/pipeline/json-schema.ts';
 import type { Json } from '../../../src/runner/json.ts';
 import { isMap } from '../../../src/runner/pipeline/values.ts';
-import { catalogueOf, studyStages } from './rig/catalogue.ts';
-import { load } from './rig/files.ts';
 
 test('docs/pipeline.schema.json is the schema that validates; `pipe schema` prints it', () => {
   const kept = JSON.parse(readFileSync(new URL('../../../docs/pipeline.schema.json', import.meta.url), 'utf8')) as unknown;
@@ -34,15 +31,4 @@ test('docs/language.md lists every code that the language has, and no other', ()
   const used = [...text.matchAll(/'([a-z]+(?:-[a-z]+)+)'/g)].map(match => match[1]!).filter(word => !['command-line', 'draft-7'].includes(word));
   expect([...new Set(used)].filter(code => !listed.includes(code))).toEqual([]);
   expect(listed.filter(code => !text.includes(`'${code}'`))).toEqual([]);
-});
-
-test('the first example of docs/language.md is a sound pipeline, and the others are sound YAML', async () => {
-  const blocks = [...guide.matchAll(/```yaml\n([\s\S]*?)```/g)].map(match => match[1]!);
-  expect(blocks.length).toBeGreaterThan(8);
-  const { download, phantom, fit, ...others } = studyStages;
-  const catalogue = catalogueOf({ 'download-roco': download, 'draw-phantom': phantom, 'fit-scaling-law': fit, ...others });
-  const graph = await load(blocks[0]!, { catalogue });
-  expect(graph.cells.map(cell => cell.id)).toEqual(expect.arrayContaining(['train[size=d16l1,seed=1]', 'train[size=d24l2,seed=1]', 'fit']));
-  expect((await load(blocks[0]!, { catalogue, profile: 'lab' })).inactive).toEqual([{ name: 'phantom', when: '${params.source} == phantom' }]);
-  for (const block of blocks) expect(parseDocument(block).errors.map(error => error.message)).toEqual([]);
 });
