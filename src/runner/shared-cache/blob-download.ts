@@ -66,8 +66,14 @@ export async function downloadPiece({ cache, gets, request }: PieceSource, blob:
     if (request !== null && (await downloadDirect(gets, request, blob, to, how))) return;
     await downloadBlob(await cache(), blob, to, how);
   } finally {
-    to.destroy();
+    await closed(to);
   }
+}
+
+/** Ends it, and waits until it has nothing to do with files any more: those of a piece that failed are removed next. */
+async function closed(to: Writable): Promise<void> {
+  to.destroy();
+  if (!to.closed) await new Promise<void>(resolve => void to.once('close', resolve));
 }
 
 /** False when the server did not answer plainly: then nothing has been sent into `to`, which is as it was. */

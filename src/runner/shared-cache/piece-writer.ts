@@ -18,6 +18,8 @@ export class PieceWriter extends Writable {
   #file: FileHandle | null = null;
   #hash: Hash | null = null;
   #left = 0;
+  /** What is being done about files. */
+  #work: Promise<void> = Promise.resolve();
 
   /** `pathOf` gives the byte path to write a file to; its folder is there. */
   constructor(piece: Piece, pathOf: (file: PieceFile) => string) {
@@ -28,32 +30,35 @@ export class PieceWriter extends Writable {
   }
 
   override _construct(done: (error?: Error | null) => void): void {
-    this.#openNext().then(() => done(), done);
+    this.#do(this.#openNext(), done);
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#take([chunk]).then(() => done(), done);
+    this.#do(this.#take([chunk]), done);
   }
 
   /** What has gathered while the last write went on goes out at once. */
   override _writev(chunks: readonly { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    this.#take(chunks.map(({ chunk }) => chunk)).then(() => done(), done);
+    this.#do(this.#take(chunks.map(({ chunk }) => chunk)), done);
   }
 
   override _final(done: (error?: Error | null) => void): void {
     done(this.#next <= this.#piece.files.length - 1 || this.#file !== null ? new BadEntry('its content ends before its last file') : null);
   }
 
+  /** Waits for what is being done: whoever knows this as closed may remove its files. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const file = this.#file;
-    this.#file = null;
-    if (file === null) done(error);
-    else file.close().then(() => done(error), () => done(error));
+    void this.#work.then(async () => await this.#file?.close()).catch(() => undefined).then(() => done(error));
+  }
+
+  #do(work: Promise<void>, done: (error?: Error | null) => void): void {
+    this.#work = work.catch(() => undefined);
+    work.then(() => done(), done);
   }
 
   async #take(chunks: readonly Buffer[]): Promise<void> {
     let rest = chunks.filter(({ length }) => length > 0);
-    while (rest.length > 0) {
+    while (rest.length > 0 && !this.destroyed) {
       if (this.#file === null) throw new BadEntry('its content goes on after its last file');
       const [mine, others] = split(rest, this.#left);
       if (this.#hash !== null) for (const part of mine) this.#hash.update(part);
@@ -95,7 +100,7 @@ export class PieceWriter extends Writable {
 
   /** Empty files have no bytes to wait for. */
   async #openNext(): Promise<void> {
-    for (;;) {
+    while (!this.destroyed) {
       const file = this.#piece.files[this.#next++];
       if (file === undefined) return;
       try {
