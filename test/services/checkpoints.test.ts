@@ -45,6 +45,19 @@ ${more}    run: |
     return project;
   }
 
+  /** What a run printed whose cell was at step 5 when its supervisor was killed, and which ended well. */
+  async function retried(project: TestProject): Promise<string> {
+    const run = project.start(['run', '--json']);
+    let seen = '';
+    run.stdout!.on('data', (text: string) => void (seen += text));
+    await until(() => seen.includes('"step":5'));
+    writeFileSync(project.path('go'), '');
+    killPids(pidsOf(`host-agent.js supervise ${site.folder}`));
+    const { code, stdout } = await run.finished;
+    expect(code, stdout.slice(-2000)).toBe(0);
+    return stdout;
+  }
+
   const begun = (project: TestProject): string[] => (existsSync(project.path('begun')) ? readFileSync(project.path('begun'), 'utf8').trim().split('\n') : []);
   const checkpoints = (): string[] => readdirSync(join(site.folder, 'checkpoints'));
 
@@ -64,14 +77,7 @@ ${more}    run: |
 
   it('goes on there in the retry after its supervisor was killed', async () => {
     const project = counting('    retries: { times: 3, on: [preempted], backoff: 0s }\n');
-    const run = project.start(['run', '--json']);
-    let seen = '';
-    run.stdout!.on('data', (text: string) => void (seen += text));
-    await until(() => seen.includes('"step":5'));
-    writeFileSync(project.path('go'), '');
-    killPids(pidsOf(`host-agent.js supervise ${site.folder}`));
-    const { code, stdout } = await run.finished;
-    expect(code, stdout.slice(-2000)).toBe(0);
+    const stdout = await retried(project);
     expect(stdout).toContain('"event":"cell.retrying"');
     expect(stdout).toMatch(/"event":"cell.resumed"[^\n]*"step":\d+/);
     expect(begun(project)[0]).toBe('from 0');
@@ -193,14 +199,7 @@ ${more}    run: |
 
     it('a retry on the same host sends nothing', async () => {
       const project = onTwo('    retries: { times: 1, on: [preempted], backoff: 0s }\n');
-      const run = project.start(['run', '--json']);
-      let seen = '';
-      run.stdout!.on('data', (text: string) => void (seen += text));
-      await until(() => seen.includes('"step":5'));
-      writeFileSync(project.path('go'), '');
-      killPids(pidsOf(`host-agent.js supervise ${site.folder}`));
-      const { code, stdout } = await run.finished;
-      expect(code, stdout.slice(-2000)).toBe(0);
+      const stdout = await retried(project);
       expect(stdout).not.toContain('goes along');
       expect(Number(lastFrom(project).slice(5))).toBeGreaterThanOrEqual(5);
       project.remove();

@@ -193,6 +193,49 @@ describeWith(['sshd'], `faults of a host over ssh (seed ${seed})`, () => {
     await expectNothingLeft(site);
   });
 
+  it('a run that takes part in what another one started goes on when that one is stopped or killed', async () => {
+    const takesPart = async (cells: ManyCells): Promise<{ readonly run: ReturnType<ManyCells['project']['start']>; readonly other: string }> => {
+      const other = cells.project.path('other-cache');
+      const run = cells.project.start(['run', '--json', '--cache', other]);
+      let seen = '';
+      run.stdout!.on('data', (text: string) => void (seen += text));
+      await until(() => seen.split('has it from an earlier start').length > cells.count);
+      return { run, other };
+    };
+    const expectOutputs = (cells: ManyCells, other: string): void => {
+      for (let i = 1; i <= cells.count; i++) expect(readFileSync(join(other, `out/p/cell[i=${i}]/o`), 'utf8')).toBe(readFileSync(cells.project.path(`data/${i}.txt`), 'utf8').repeat(2));
+    };
+
+    // Stopped: what it stops is started again by the other.
+    const stopped = many({ count: 1, seconds: 4 });
+    const first = stopped.project.start(['run', '--json']);
+    await until(() => stopped.starts()[0] === 1);
+    const second = await takesPart(stopped);
+    first.kill('SIGINT');
+    expect((await first.finished).code).toBe(130);
+    const again = await second.run.finished;
+    expect(again.code, again.stdout.slice(-1500)).toBe(0);
+    expect(stopped.starts()).toEqual([2]);
+    expectOutputs(stopped, second.other);
+    stopped.project.remove();
+    tell('one of two runs of two caches stopped', 'what it stopped was started again by the other', 1);
+
+    // Killed: what runs goes on, and what still waited for a slot is started by the other.
+    const killed = many({ count: 2, seconds: 4, entry: 'slots: 1', settings: 'resources: { cpu: 1 }' });
+    const third = killed.project.start(['run', '--json', '-j', '2']);
+    await until(() => killed.starts().some(times => times > 0));
+    const fourth = await takesPart(killed);
+    third.kill('SIGKILL');
+    await third.finished;
+    const taken = await fourth.run.finished;
+    expect(taken.code, taken.stdout.slice(-1500)).toBe(0);
+    expect(killed.starts()).toEqual([1, 1]);
+    expectOutputs(killed, fourth.other);
+    killed.project.remove();
+    tell('one of two runs of two caches killed', 'each cell ran once, the other started what had not begun', 1);
+    await expectNothingLeft(site);
+  });
+
   it('Ctrl-C at random moments, and an sshd that is away for a while', async () => {
     for (let round = 0; round < 5; round++) {
       const cells = many({ count: 4, seconds: 20 });

@@ -26,10 +26,11 @@ import type { Link } from './link.ts';
 import { gatherNeeded } from './needed.ts';
 import type { Needed, PortableBackends } from './needed.ts';
 import { backendsVariable } from './protocol.ts';
-import type { HostExit, HostFacts, HostJob, JobState, SlurmRequest } from './protocol.ts';
+import type { HostExit, HostFacts, HostJob, JobState } from './protocol.ts';
 import { pull } from './pull.ts';
 import { seal } from './sealed.ts';
 import { ship } from './ship.ts';
+import { slurmRequest } from './slurm-request.ts';
 
 export interface RemoteExecutorOptions {
   readonly host: Host;
@@ -226,17 +227,7 @@ class RemoteRun {
     return {
       name: plan.key, token: this.#token, ...cacheOwner(this.#options.store.cache), cell, inputs, timeoutMs, backend, bundle: code?.bundle ?? null, checkpoint,
       trees: [...(code?.shipments ?? []).map(({ artefact }) => artefact), ...(sent === null ? [] : [sent])], resources: { ...cell.settings.resources, cpu: grant.cpu, memory: grant.memory },
-      plain: { ...(sent === null ? {} : { [backendsVariable]: join(folder, 'store', 'artefacts', sent.digest, sent.name) }), ...environment.plain }, secretNames: Object.keys(environment.secret), graceMs: this.#options.graceMs ?? 30_000, slots, named: resources, slurm: this.#slurm(),
-    };
-  }
-
-  #slurm(): SlurmRequest | null {
-    const { slurm, setup } = this.#settings;
-    if (slurm === null) return null;
-    const named = (option: string, value: string | null): string[] => (value === null ? [] : [`--${option}=${value}`]);
-    return {
-      options: [...named('partition', slurm.partition), ...named('account', slurm.account), ...named('qos', slurm.qos), ...slurm.options],
-      modules: slurm.modules, container: slurm.container, setup, array: slurm.array, pack: slurm.pack,
+      plain: { ...(sent === null ? {} : { [backendsVariable]: join(folder, 'store', 'artefacts', sent.digest, sent.name) }), ...environment.plain }, secretNames: Object.keys(environment.secret), graceMs: this.#options.graceMs ?? 30_000, slots, named: resources, slurm: slurmRequest(this.#settings),
     };
   }
 
